@@ -1,0 +1,36 @@
+/* fs/commit - spool -> server, by the cheapest way that is safe, and proof that it arrived.
+ *
+ *     what changed                             how                                  dialogue (commands)
+ *     nothing, not on the server               STOR of 0 bytes                      STOR
+ *     new file, or the server's is empty       STOR under its name                  STOR
+ *     only grew, at the end                    APPE of the tail                     APPE
+ *     anything else                            STOR to a temporary sibling,         STOR SIZE.. RNFR RNTO
+ *                                              then RNFR/RNTO over it
+ *     and then always                          remote_settle: mode, mtime, SIZE, MDTM
+ *
+ * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and the
+ * link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some servers. */
+#ifndef FTPFS_FS_COMMIT_H
+#define FTPFS_FS_COMMIT_H
+
+#include "fs/file.h"
+
+#define COMMIT_TEMP_PREFIX ".ftpfs-"
+
+/* Bring the server up to date.  Takes the file from DIRTY or FAILED through COMMITTING to CLEAN (0) or
+ * FAILED (-errno); no-op when CLEAN or ORPHAN.  The file's lock is dropped while the network is used.
+ * Waits for another thread's commit first. */
+int commit_file(struct file *f, const struct opctx *ctx);
+
+/* Give newly written bytes to the STOR (or APPE) that follows a sequential writer; starts it when
+ * enough has been written (COMMIT_STREAM_AFTER).  A failure here is not the writer's error: the
+ * upload is dropped and commit_file() sends everything again, or reports. */
+enum { COMMIT_STREAM_AFTER = 1 << 20 };
+void commit_follow(struct file *f, const struct opctx *ctx);
+/* Drop a following upload (the writer went elsewhere). */
+void commit_unfollow_locked(struct file *f) REQUIRES(f->lock);
+
+/* Fetch [from, to) of the server's copy into the spool where it is missing. File is `busy` in our hands. */
+int commit_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx);
+
+#endif

@@ -1,0 +1,43 @@
+/* fs/prefetch - looking ahead: listings of a walk, and small files read one after the other.
+ *
+ * Policies that only ever call remote_list (through dircache) and remote_open_read, on threads of their
+ * own.  Budgets: bytes held (conf), one request per thread, and their own hit rate: when fewer than
+ * half of the last PREFETCH_SAMPLE things fetched were asked for, looking ahead pauses and must earn
+ * its way back.
+ *
+ * A walk: when a directory is listed for a user and its parent was listed recently, its
+ * sub-directories and then its unlisted siblings (in listing order) are listed ahead, breadth first.
+ *
+ * Small files: when two files in a row of a directory (in listing order, or in name order) were
+ * opened and read, the next ones of at most PREFETCH_SMALL bytes are fetched whole into memory.  What
+ * is held is valid for the size and mtime the tree had when it was asked for; any change drops it. */
+#ifndef FTPFS_FS_PREFETCH_H
+#define FTPFS_FS_PREFETCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "fs/dircache.h"
+#include "fs/tree.h"
+
+enum { PREFETCH_SMALL = 256 << 10, PREFETCH_SAMPLE = 64 };
+
+struct prefetch;
+
+/* Starts `threads` threads. */
+int prefetch_create(struct tree *tree, struct dircache *dircache, struct remote *remote, int64_t bytes,
+		    unsigned threads, struct prefetch **out);
+void prefetch_destroy(struct prefetch *p); /* ends the threads */
+
+/* Events.  Never block; called without locks.  p may be NULL. */
+void prefetch_listed(struct prefetch *p, struct node *dir); /* a user listed dir */
+void prefetch_opened(struct prefetch *p, struct node *n);   /* a user opened n for reading */
+void prefetch_drop(struct prefetch *p, struct node *n);     /* n's content changes: forget it */
+
+/* The whole content of n, if it is held or on its way (then waits for it): count of bytes copied from
+ * `at`, or -EAGAIN: not here, ask the server.  size and mtime are the version wanted. */
+ssize_t prefetch_read(struct prefetch *p, struct node *n, int64_t size, int64_t mtime, void *to,
+		      size_t count, int64_t at, const struct opctx *ctx);
+
+#endif

@@ -1,0 +1,35 @@
+/* fs/reader - a window over one file, fed by one stream: how read(2) becomes as few RETRs as possible.
+ *
+ *     CLOSED -> OPEN(at hi) -> ... -> EOF | FAILED(errno)
+ *
+ * The window holds [lo, hi) of the file; the stream stands at hi.  A read inside it is a copy.  A read
+ * a little ahead reads through; anywhere else cuts the stream and opens another at its own offset.
+ * One thread pulls (`pulling`; the lock is dropped meanwhile), the others wait on `moved`: the
+ * kernel's read-ahead arrives concurrently and out of order, so a request slightly ahead of hi
+ * waits for the puller before it decides that it is a seek.
+ *
+ * The file is identified by the size and mtime it had when it was opened.  When a stream has to be
+ * opened again (lost, stolen, sought) and the server's file is no longer that one, reads fail with
+ * -EIO: never a mixture of two versions. */
+#ifndef FTPFS_FS_READER_H
+#define FTPFS_FS_READER_H
+
+#include <sys/types.h>
+
+#include "fs/file.h"
+
+struct reader;
+
+enum {
+	READER_WINDOW = 4 << 20,  /* bytes kept; bounds the memory of a stream */
+	READER_SKIP = 512 << 10,  /* forward gap that is read through rather than cut */
+	READER_PULL = 256 << 10,  /* most that one pull asks of the stream */
+};
+
+/* For node n as it is now: its size (and mtime) is what reads are checked against. */
+int reader_create(struct files *files, struct node *n, int64_t size, int64_t mtime, struct reader **out);
+void reader_destroy(struct reader *r);
+/* Count (short only at the end of the file), or -errno. */
+ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const struct opctx *ctx);
+
+#endif

@@ -1,0 +1,63 @@
+/* fs/spool - the local bytes of one file that is being written.
+ *
+ * A sparse file under cache_dir and two sets of extents over it: `present` (local bytes are the
+ * truth) and `dirty` (the server has not got them).  dirty is a subset of present.  Bytes of
+ * [0, base_size) that are not present are the server's, at the same offset; bytes from base_size to
+ * size that are not present are zeros.
+ *
+ * Not locked: everything here runs under the file's lock, or while it is `busy` in the hands of one
+ * thread.  Errors of the disk are returned as they are (-ENOSPC, -EIO). */
+#ifndef FTPFS_FS_SPOOL_H
+#define FTPFS_FS_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Disjoint, sorted, never touching half-open ranges. At most EXTENTS_MAX; beyond it neighbours with the smallest gap
+ * are refused with -EFBIG (dirty) - a caller then commits first. */
+enum { EXTENTS_MAX = 65536 };
+struct extent {
+	int64_t from, to;
+};
+struct extents {
+	struct extent *v;
+	size_t n, cap;
+};
+int extents_add(struct extents *x, int64_t from, int64_t to);     /* 0, -ENOMEM, -EFBIG */
+int extents_cut(struct extents *x, int64_t from, int64_t to);     /* remove; 0, -ENOMEM, -EFBIG */
+bool extents_cover(const struct extents *x, int64_t from, int64_t to);
+/* The first range of [from, to) that is not covered: true and *gap, or false. */
+bool extents_gap(const struct extents *x, int64_t from, int64_t to, struct extent *gap);
+int64_t extents_bytes(const struct extents *x);
+void extents_free(struct extents *x);
+
+struct spool {
+	int fd;
+	char *path;            /* in the log when a commit fails */
+	int64_t size;          /* of the file as the application sees it */
+	int64_t base_size;     /* bytes of the server's file that may still be needed */
+	struct extents present, dirty;
+	bool whole;            /* the server's copy no longer counts (truncated to 0, or new): commit must
+	                        * store everything */
+};
+
+/* Make an empty spool under dir for a file whose server copy has base_size bytes. */
+int spool_create(const char *dir, int64_t base_size, struct spool **out);
+/* Delete the file and free. */
+void spool_destroy(struct spool *s);
+/* Free but leave the file on disk (a commit that failed for good): somebody's data. */
+void spool_abandon(struct spool *s);
+int spool_write(struct spool *s, const void *from, size_t n, int64_t at);   /* all n, dirty */
+int spool_fill(struct spool *s, const void *from, size_t n, int64_t at);    /* server bytes: present only where not already present */
+/* Bytes at [at, at+n) clipped to size; every byte must be present or beyond base_size.  Count or -errno. */
+ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at);
+int spool_truncate(struct spool *s, int64_t size);
+/* Must bytes of [from, to) come from the server before they can be read? */
+bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct extent *gap);
+/* Is everything dirty beyond what the server has, i.e. will APPE from base_size do? */
+bool spool_only_grew(const struct spool *s);
+void spool_clean(struct spool *s, int64_t server_size); /* a commit succeeded: nothing dirty; the server has size bytes */
+
+#endif

@@ -1,0 +1,20 @@
+/* fuse/notify - tells the kernel which names changed on the server.
+ *
+ * A queue and one thread: a notification from inside a request can deadlock with the kernel's own
+ * locks, so it is never sent from a request's thread, and nothing is held while it is. A full queue
+ * drops the oldest: the kernel's own time-outs are the fall-back. */
+#ifndef FTPFS_FUSE_NOTIFY_H
+#define FTPFS_FUSE_NOTIFY_H
+
+#include <stdint.h>
+
+struct fuse_session;
+struct notify;
+
+enum { NOTIFY_QUEUE = 4096 };
+
+int notify_create(struct fuse_session *se, struct notify **out);
+void notify_name(struct notify *n, uint64_t parent, const char *name); /* any thread; leaf lock */
+void notify_destroy(struct notify *n);
+
+#endif

@@ -1,0 +1,32 @@
+/* fuse/ops - the kernel's requests, decoded: each calls one function of fs/ and replies exactly once. */
+#ifndef FTPFS_FUSE_OPS_H
+#define FTPFS_FUSE_OPS_H
+
+#include <stdint.h>
+
+#include "fs/fs.h"
+
+struct fuse_session;
+struct fuse_args;
+struct mount;
+
+struct mount_conf {
+	int64_t timeout;     /* ns: the deadline of a metadata or read request */
+	unsigned max_threads;
+	bool debug;          /* -d */
+	bool foreground;
+};
+
+/* Make a FUSE session whose options are args (libfuse's own: allow_other, ...).  *out is owned by the
+ * caller.  On failure a one-line reason has been logged. */
+int mount_create(const struct mount_conf *conf, struct fuse_args *args, struct mount **out);
+/* Hand it the filesystem (made after it, since fs_conf.on_change is mount_changed with this mount). */
+void mount_set_fs(struct mount *m, struct fs *fs);
+int mount_attach(struct mount *m, const char *mountpoint);  /* mount(2); -errno */
+int mount_loop(struct mount *m);                            /* until unmounted or signalled */
+void mount_destroy(struct mount *m);
+
+/* fs_conf.on_change: queue a notification to the kernel; never blocks. */
+void mount_changed(void *mount, struct node *dir, const char *name);
+
+#endif
