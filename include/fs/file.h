@@ -44,32 +44,59 @@ struct files {
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
 
+/* What the server has of a file, and what is on its way there.  A thread that is at the network for
+ * the file works on a copy and puts it back. */
+struct stored {
+	struct stream *upload;     /* the STOR or APPE that follows a sequential writer */
+	enum upload_to {
+		UPLOAD_NAME,       /* STOR under the file's name */
+		UPLOAD_TEMP,       /* STOR to `temp`, which then replaces the file */
+		UPLOAD_TAIL,       /* APPE */
+	} to;
+	int64_t sent;              /* the upload has been given the file's bytes up to here */
+	bool on_server;            /* a file of this name is there */
+	bool partial;              /* ... and it is a part of an upload of ours: nothing to preserve */
+	bool no_append;            /* the server cannot APPE, or an APPE of ours was torn */
+	bool no_temp;              /* its directory takes no temporary sibling */
+	int64_t size;              /* of the server's file, as last confirmed */
+	int64_t mtime;             /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	int64_t append_end;        /* an APPE of ours that was lost may have grown it to at most this */
+	char *temp;                /* a temporary sibling of ours that may exist; NULL: none */
+};
+
 struct file {
 	struct files *files;       /* constant */
 	struct node *node;         /* constant; pinned */
+	unsigned refs;             /* guarded by tree.lock: handles, and threads that work by node */
+	_Atomic int64_t own_mtime; /* the mtime we last set on the server by name: not somebody's change */
 	struct mutex lock;
 	struct cond settled;
 	enum file_state state GUARDED_BY(lock);
 	bool busy GUARDED_BY(lock);       /* a thread is at the network for this file */
-	unsigned handles GUARDED_BY(lock);
+	struct handle *handles GUARDED_BY(lock);
+	unsigned writers GUARDED_BY(lock); /* handles open for writing */
 	struct spool *spool GUARDED_BY(lock);    /* NULL while CLEAN and never written */
-	struct stream *upload GUARDED_BY(lock);  /* the STOR that follows a sequential writer */
-	int64_t uploaded GUARDED_BY(lock);       /* bytes given to it */
-	bool on_server GUARDED_BY(lock);         /* a file of this name is there */
-	int64_t server_size GUARDED_BY(lock);    /* its size, as last confirmed */
+	struct reader *filler;     /* the server's copy, for what the spool lacks; of who is `busy` */
+	uint64_t version GUARDED_BY(lock);       /* moves when the spool goes: readers are of the past */
+	struct stored stored GUARDED_BY(lock);
+	int64_t run_from GUARDED_BY(lock), run_to GUARDED_BY(lock); /* the last run of writes in order */
+	bool no_follow GUARDED_BY(lock);         /* a following upload failed; wait for the commit */
+	bool pages_good GUARDED_BY(lock);        /* the kernel's pages are of what the spool began with */
+	int64_t doomed_until GUARDED_BY(lock);   /* monotonic ns: its name is being removed; commits wait */
 	int64_t want_mtime GUARDED_BY(lock);     /* to set at commit; REMOTE_KEEP_MTIME: none */
 	int64_t want_mode GUARDED_BY(lock);      /* likewise; REMOTE_KEEP_MODE: none */
 	uint64_t writes GUARDED_BY(lock);        /* counts changes: a commit that finds it moved stays DIRTY */
-	int error GUARDED_BY(lock);              /* why the last commit failed */
 };
 
 /* One open(2).  Used by any thread. */
 struct handle {
 	struct file *file;
-	struct reader *reader;     /* made at the first read that needs the server */
+	struct handle *next;       /* of the file; guarded by file->lock */
 	int flags;                 /* of open(2) */
-	int error;                 /* of a commit, to be told once; GUARDED_BY file->lock */
-	struct mutex reader_made;  /* guards `reader` while it is made */
+	int error;                 /* of a commit, to be told once; guarded by file->lock */
+	struct mutex reader_made;  /* guards the rest */
+	struct reader *reader;     /* made at the first read that needs the server */
+	uint64_t version;          /* of the file, when reader was made */
 };
 
 /* Open an existing node.  O_TRUNC empties it.  *keep_cache: the kernel's pages of it are still good. */
@@ -103,7 +130,10 @@ int file_before_rename(struct files *f, struct node *n, const struct opctx *ctx)
  * read comes into the spool, and it becomes an ORPHAN with file_after_remove(). *on_server: there is
  * something to delete. */
 int file_before_remove(struct files *f, struct node *n, bool *on_server, const struct opctx *ctx);
+/* How it ended: the name is gone; or it stays after all.  Between before and after no commit of the file
+ * starts, so that the name does not come back (for at most files.timeout, should nobody tell). */
 void file_after_remove(struct files *f, struct node *n);
+void file_still_there(struct files *f, struct node *n);
 /* Commit every dirty file (unmount); returns the first error, having tried all. */
 int file_commit_all(struct files *f, const struct opctx *ctx);
 

@@ -26,9 +26,11 @@ enum {
 	READER_PULL = 256 << 10,  /* most that one pull asks of the stream */
 };
 
-/* For node n as it is now: its size (and mtime) is what reads are checked against. */
-int reader_create(struct files *files, struct node *n, int64_t size, int64_t mtime, struct reader **out);
-void reader_destroy(struct reader *r);
+/* For f's content on the server, which reads are checked against: its size (-1: not known) and its mtime
+ * (REMOTE_KEEP_MTIME: not known exactly).  One reference. */
+int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out);
+void reader_hold(struct reader *r);
+void reader_drop(struct reader *r); /* the last one frees; NULL: nothing */
 /* Count (short only at the end of the file), or -errno. */
 ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const struct opctx *ctx);
 

@@ -1,5 +1,6 @@
-/* ftp/login - opens a control connection and logs in, with libcurl: name resolution, TCP, TLS, certificate
- * check, AUTH/PBSZ/PROT (RFC 4217), USER/PASS/ACCT (RFC 959 section 4.1.1), ~/.netrc. */
+/* ftp/login - opens a control connection and logs in, with libcurl: name resolution, TCP, TLS,
+ * certificate check, AUTH/PBSZ/PROT (RFC 4217), USER/PASS/ACCT (RFC 959 section 4.1.1), ~/.netrc.
+ */
 #ifndef FTPFS_FTP_LOGIN_H
 #define FTPFS_FTP_LOGIN_H
 
@@ -11,38 +12,38 @@
 
 enum tls_mode {
 	TLS_OFF,
-	TLS_TRY,     /* clear text if the server has no TLS; never once it had */
+	TLS_TRY, /* clear text if the server has no TLS; never once it had */
 	TLS_REQUIRE,
 };
 
 struct login_conf {
 	char *host;
 	bool ipv6_literal;
-	uint16_t port;           /* 0: default of the scheme */
-	bool implicit_tls;       /* ftps:// */
+	uint16_t port;	   /* 0: default of the scheme */
+	bool implicit_tls; /* ftps:// */
 	enum tls_mode tls;
-	bool insecure;           /* do not check the certificate */
-	char *cacert;            /* PEM file; NULL: the system's */
-	char *user;              /* NULL: what ~/.netrc says for the host, else anonymous */
-	char *password;          /* NULL: what ~/.netrc says, else empty */
-	char *account;           /* for a 332 reply; NULL: none */
+	bool insecure;		 /* do not check the certificate */
+	char *cacert;		 /* PEM file; NULL: the system's */
+	char *user;		 /* NULL: what ~/.netrc says for the host, else anonymous */
+	char *password;		 /* NULL: what ~/.netrc says, else empty */
+	char *account;		 /* for a 332 reply; NULL: none */
 	int64_t connect_timeout; /* ns, for all of connecting and logging in */
-	int64_t timeout;         /* ns without any progress on a connection; includes waiting for a reply */
+	int64_t timeout; /* ns without any progress on a connection; includes waiting for a reply */
 };
 
 /* Why a first login failed: the reason a user can act on. */
 enum login_failure {
 	LOGIN_OK,
-	LOGIN_NO_HOST,      /* cannot resolve */
-	LOGIN_NO_CONNECT,   /* refused, unreachable, timed out */
-	LOGIN_NO_TLS,       /* TLS refused or failed */
+	LOGIN_NO_HOST,	  /* cannot resolve */
+	LOGIN_NO_CONNECT, /* refused, unreachable, timed out */
+	LOGIN_NO_TLS,	  /* TLS refused or failed */
 	LOGIN_BAD_CERT,
-	LOGIN_REFUSED,      /* user or password */
-	LOGIN_TOO_MANY,     /* the server's limit of connections */
-	LOGIN_NOT_FTP,      /* something else answers there */
-	LOGIN_NO_DIR,       /* the directory of the URL is missing */
+	LOGIN_REFUSED,	/* user or password */
+	LOGIN_TOO_MANY, /* the server's limit of connections */
+	LOGIN_NOT_FTP,	/* something else answers there */
+	LOGIN_NO_DIR,	/* the directory of the URL is missing */
 	LOGIN_NOT_A_DIR,
-	LOGIN_INTERNAL,     /* libcurl of the wrong flavour, out of memory */
+	LOGIN_INTERNAL, /* libcurl of the wrong flavour, out of memory */
 };
 
 /* Once, before any thread: checks that libcurl is the OpenSSL flavour and new enough.  0, or
@@ -62,6 +63,7 @@ long login_recv(struct login *l, void *to, size_t n);
 long login_send(struct login *l, const void *from, size_t n);
 /* The control connection's SSL *, NULL when it is in the clear. */
 void *login_ssl(struct login *l);
-const char *login_entry_path(const struct login *l); /* PWD after login, "/" if the server did not say */
+const char *
+login_entry_path(const struct login *l); /* PWD after login, "/" if the server did not say */
 
 #endif

@@ -7,12 +7,12 @@
 
 struct ftp_conf {
 	struct login_conf login;
-	char *dir;          /* as in struct url: "" or relative to the login directory, or absolute */
+	char *dir; /* as in struct url: "" or relative to the login directory, or absolute */
 	unsigned max_conns; /* control connections at most; 1..64 */
 };
 
-/* Logs in once and enters the directory: 0 and *out; or -errno, *failure, and one line for the user in
- * *why.  *conf (and all it points to) must outlive the remote. */
+/* Logs in once and enters the directory: 0 and *out; or -errno, *failure, and one line for the user
+ * in *why.  *conf (and all it points to) must outlive the remote. */
 int remote_ftp_create(const struct ftp_conf *conf, struct remote **out, enum login_failure *failure,
 		      struct buf *why, const struct opctx *ctx);
 

@@ -6,6 +6,7 @@
 #ifndef FTPFS_FUSE_NOTIFY_H
 #define FTPFS_FUSE_NOTIFY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fuse_session;
@@ -15,6 +16,10 @@ enum { NOTIFY_QUEUE = 4096 };
 
 int notify_create(struct fuse_session *se, struct notify **out);
 void notify_name(struct notify *n, uint64_t parent, const char *name); /* any thread; leaf lock */
-void notify_destroy(struct notify *n);
+/* Send nothing more.  The thread may still be inside the kernel, which holds it until requests on
+ * the same directory are answered: keep answering until notify_stopped(). */
+void notify_stop(struct notify *n);
+bool notify_stopped(struct notify *n);
+void notify_destroy(struct notify *n); /* stops, and waits for the thread */
 
 #endif

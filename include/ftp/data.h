@@ -1,0 +1,42 @@
+/* ftp/data - a data connection: TCP to the port that EPSV or PASV named (RFC 2428, RFC 959
+ * section 3.3), and TLS on it that resumes the control connection's session (RFC 4217 section 7),
+ * as servers demand.
+ *
+ * The address is always the control connection's peer: what a PASV reply says about it is ignored
+ * (it is wrong behind NAT, and a hostile server could point us elsewhere).  All calls are
+ * non-blocking and return -EAGAIN with *want set to the poll events to wait for. */
+#ifndef FTPFS_FTP_DATA_H
+#define FTPFS_FTP_DATA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct data {
+	int fd;	     /* -1: none */
+	void *ssl;   /* SSL *; NULL in the clear */
+	bool shaken; /* the TLS handshake is complete */
+};
+
+/* Start connecting to `port` of control_fd's peer: the descriptor, or -errno. */
+int data_connect(int control_fd, uint16_t port);
+/* The result of connecting: 0, -EAGAIN (still on its way), -errno. */
+int data_connected(int fd);
+
+/* Put TLS on d, resuming the session of control_ssl.  The handshake itself is data_handshake(). */
+int data_tls(struct data *d, void *control_ssl);
+/* 0 when complete; `insecure`: do not demand that an unresumed peer shows the control connection's
+ * certificate.  -EPROTO when TLS fails. */
+int data_handshake(struct data *d, void *control_ssl, bool insecure, short *want);
+
+ssize_t data_read(struct data *d, void *to, size_t n, short *want); /* 0: end */
+ssize_t data_write(struct data *d, const void *from, size_t n, short *want);
+/* End of what we send: close_notify, then FIN, then read to the peer's end, since closing with
+ * unread bytes (TLS 1.3 tickets) resets the connection and loses the tail of an upload. */
+int data_finish(struct data *d, short *want);
+/* Has the peer ended, with nothing left to read?  Never waits. */
+bool data_at_end(struct data *d);
+void data_close(struct data *d);
+
+#endif

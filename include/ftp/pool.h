@@ -1,0 +1,53 @@
+/* ftp/pool - the bounded set of sessions of one mount.
+ *
+ *     FREE     no connection in this slot
+ *     OPENING  a thread is logging in (lock dropped)
+ *     IDLE     logged in, nobody uses it; the keeper watches it
+ *     HELD     exactly one thread uses it
+ *     PARKED   in the middle of a RETR, nobody inside: may be stolen, least recently parked first
+ *
+ *     always: opening + idle + held + parked <= limit <= max_conns
+ *
+ * Foreground transfers never take the last slot, so a long copy cannot freeze `ls`; work in the
+ * background (opctx.background) gets a session only when nobody waits for one.  The limit is
+ * learned: a login refused with "too many connections" lowers it to what is open and the caller
+ * queues.
+ *
+ * The keeper is one thread that collects replies owed to idle sessions (so that their data
+ * connections get hot without anybody waiting), notices sessions that the server has closed, keeps
+ * the rest alive with NOOP, and lets those go that have not been used for long. */
+#ifndef FTPFS_FTP_POOL_H
+#define FTPFS_FTP_POOL_H
+
+#include "base/lock.h"
+#include "ftp/session.h"
+
+struct pool;
+
+enum purpose { FOR_METADATA, FOR_TRANSFER };
+
+/* conf must outlive the pool.  No connection is made. */
+int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool **out);
+void pool_destroy(struct pool *p); /* nobody holds a session */
+
+/* A session, logged in, settled, alive.  -EAGAIN for the background when it would have to wait.
+ * *failure and *why (may be NULL) as login_open(). */
+int pool_get(struct pool *p, enum purpose purpose, struct session **out, const struct opctx *ctx);
+int pool_get_first(struct pool *p, struct session **out, enum login_failure *failure,
+		   struct buf *why, const struct opctx *ctx);
+/* Give it back; a broken one is closed. */
+void pool_put(struct pool *p, struct session *s);
+
+/* HELD -> PARKED.  *data stays the caller's, but is closed (fd -1) by whoever steals the session.
+ */
+void pool_park(struct pool *p, struct session *s, struct data *data);
+/* PARKED -> HELD: 0, or -ESTALE: it was stolen; *data was closed and s must not be touched any
+ * more. */
+int pool_unpark(struct pool *p, struct session *s, struct data *data);
+
+/* A copy of what is known of the server. */
+void pool_caps(struct pool *p, struct caps *out);
+unsigned pool_limit(struct pool *p);
+unsigned pool_open(struct pool *p); /* sessions logged in now */
+
+#endif

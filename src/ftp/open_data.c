@@ -1,0 +1,159 @@
+/* ftp/open_data - EPSV or PASV, the connection, and the handshake on it */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/stats.h"
+#include "ftp_private.h"
+
+static int await_connection(struct session *s, int fd, const struct opctx *ctx)
+{
+	int rc;
+
+	while ((rc = data_connected(fd)) == -EAGAIN) {
+		rc = session_poll(s, 0, fd, POLLOUT, ctx);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+bool data_take_hot(struct session *s, struct data *d, const struct opctx *ctx)
+{
+	if (s->hot < 0)
+		return false;
+	if (await_connection(s, s->hot, ctx) != 0 || data_at_end(&(struct data){.fd = s->hot})) {
+		session_cool(s);
+		return false;
+	}
+	*d = (struct data){.fd = s->hot};
+	s->hot = -1;
+	stats_add(STAT_HOT_USED, 1);
+	return true;
+}
+
+/* The port in a 229 or 227; some answer EPSV with 227. */
+static int passive_port(const struct reply *r, uint16_t *port)
+{
+	if (r->code == 229)
+		return reply_epsv(r, port);
+	if (r->code == 227)
+		return reply_pasv(r, port);
+	return -EPROTO;
+}
+
+static int queue_passive(struct session *s)
+{
+	return session_queue(s, "%s", s->caps.known[CAP_EPSV] == NO ? "PASV" : "EPSV");
+}
+
+/* The reply to EPSV or PASV is in *r: the port, asking for PASV when EPSV is not understood. */
+static int settle_port(struct session *s, struct reply *r, uint16_t *port, const struct opctx *ctx)
+{
+	bool epsv = s->caps.known[CAP_EPSV] != NO;
+
+	if (passive_port(r, port) == 0) {
+		if (epsv)
+			s->caps.known[CAP_EPSV] = r->code == 229 ? YES : NO;
+		return 0;
+	}
+	/* 425 and 421 are about this moment, not about EPSV. */
+	if (!epsv || r->code / 100 == 4)
+		return -ECONNREFUSED;
+	s->caps.known[CAP_EPSV] = NO;
+	int code = session_command(s, r, ctx, "PASV");
+	if (code < 0)
+		return code;
+	return passive_port(r, port) == 0 ? 0 : -ECONNREFUSED;
+}
+
+static int connect_to(struct session *s, uint16_t port, struct data *d, const struct opctx *ctx)
+{
+	int fd = data_connect(login_fd(s->login), port);
+
+	if (fd < 0)
+		return fd;
+	*d = (struct data){.fd = fd};
+	stats_add(STAT_DATA_CONNECTIONS, 1);
+	int rc = await_connection(s, fd, ctx);
+	if (rc != 0)
+		data_close(d);
+	return rc;
+}
+
+/* CWD and EPSV go in one flight.  If the directory is refused the port is of no use to us now, but
+ * the session keeps it for the next transfer. */
+int data_open(struct session *s, const char *cwd, struct data *d, struct reply *r,
+	      const struct opctx *ctx)
+{
+	uint16_t port;
+	struct reply passive;
+	bool together = session_pipelines(s);
+	int rc = 0, refused = 0;
+
+	if (s->rest_set) {
+		rc = session_command(s, r, ctx, "REST 0");
+		s->rest_set = false;
+	}
+	if (rc >= 0)
+		rc = cwd ? session_queue(s, "CWD %s", cwd) : 0;
+	if (rc == 0 && cwd && !together)
+		rc = session_flush(s, ctx);
+	if (rc == 0 && cwd && !together && (rc = session_reply(s, r, ctx)) == 0 &&
+	    r->code / 100 != 2)
+		return -ENOENT;
+	if (rc == 0)
+		rc = queue_passive(s);
+	if (rc == 0)
+		rc = session_flush(s, ctx);
+	if (rc == 0 && cwd && together && (rc = session_reply(s, r, ctx)) == 0)
+		refused = r->code / 100 != 2;
+	if (rc != 0)
+		return rc;
+	reply_init(&passive);
+	rc = session_reply(s, &passive, ctx);
+	if (rc == 0)
+		rc = settle_port(s, &passive, &port, ctx);
+	reply_free(&passive);
+	if (rc == 0)
+		rc = connect_to(s, port, d, ctx);
+	if (refused) {
+		if (rc == 0) {
+			s->hot = d->fd;
+			s->hot_since = clock_monotonic();
+			d->fd = -1;
+		}
+		return s->broken ? rc : -ENOENT;
+	}
+	return rc;
+}
+
+int data_start(struct session *s, struct data *d, struct reply *r, const struct opctx *ctx)
+{
+	bool started = false;
+	short want;
+	int rc;
+
+	for (;;) {
+		int handshake = data_handshake(d, login_ssl(s->login), s->conf->insecure, &want);
+		rc = started ? 0 : session_reply_now(s, r);
+		if (rc < 0)
+			return rc;
+		if (rc == 1 && r->code / 100 != 1)
+			return r->code;
+		started |= rc == 1;
+		/* A refusal explains a broken handshake better than the handshake does. */
+		if (handshake != 0 && handshake != -EAGAIN && started)
+			return handshake;
+		if (started && handshake == 0)
+			return 0;
+		bool shaking = handshake == -EAGAIN;
+		rc = session_poll(s, started ? 0 : POLLIN, shaking ? d->fd : -1, shaking ? want : 0,
+				  ctx);
+		if (rc < 0) {
+			s->broken = true;
+			return rc;
+		}
+	}
+}

@@ -1,0 +1,620 @@
+/* ftp/pool - the bounded set of sessions of one mount, and the thread that keeps the idle ones */
+#include "ftp/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { SLOTS_MAX = 64 };
+
+/* Shorter than the one minute after which the impatient servers and NAT boxes forget an idle
+ * connection. */
+static const int64_t NOOP_AFTER = 25 * NS_PER_S;
+/* A burst is over; connections are a scarce thing on shared servers. */
+static const int64_t CLOSE_AFTER = 120 * NS_PER_S;
+/* Servers give up on a data connection that is not used (vsftpd after 60 s). */
+static const int64_t COOL_AFTER = 30 * NS_PER_S;
+/* Somebody else's connections may have gone: try one more from time to time. */
+static const int64_t RAISE_AFTER = 60 * NS_PER_S;
+/* At least this often the keeper looks which sessions are idle. */
+static const int64_t KEEPER_ROUND = NS_PER_S;
+enum { KEEP_OPEN = 2 };
+
+enum slot_state { FREE, OPENING, IDLE, HELD, PARKED };
+
+struct slot {
+	enum slot_state state;
+	bool transfer; /* held or parked for a transfer of the foreground */
+	struct session *session;
+	struct data *data; /* PARKED: the owner's */
+	int64_t since;	   /* when it became IDLE or PARKED */
+	int64_t wanted;	   /* when anybody but the keeper last used it */
+	struct caps taken; /* what its holder was told; only what differs was learned */
+};
+
+struct pool {
+	struct login_conf
+		conf; /* tls=try is settled by the first login, before any second thread */
+	struct mutex lock;
+	struct cond released;
+	struct slot slots[SLOTS_MAX] GUARDED_BY(lock);
+	unsigned max;
+	unsigned limit GUARDED_BY(lock);
+	int64_t raise_at GUARDED_BY(lock);
+	unsigned waiting GUARDED_BY(lock); /* foreground callers */
+	unsigned next_id GUARDED_BY(lock);
+	bool have_caps GUARDED_BY(lock);
+	struct caps caps GUARDED_BY(lock);
+	bool ending GUARDED_BY(lock);
+	int wake; /* eventfd: the keeper should look again */
+	pthread_t keeper;
+};
+
+static unsigned count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->max; i++)
+		n += p->slots[i].state == state;
+	return n;
+}
+
+static unsigned transfers_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < p->max; i++)
+		n += p->slots[i].transfer && p->slots[i].state != FREE;
+	return n;
+}
+
+static unsigned busy_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	return count_locked(p, OPENING) + count_locked(p, HELD) + count_locked(p, PARKED);
+}
+
+static unsigned open_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	return p->max - count_locked(p, FREE);
+}
+
+static void check_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	for (unsigned i = 0; i < p->max; i++) {
+		const struct slot *s = &p->slots[i];
+		assert((s->session != NULL) ==
+		       (s->state == IDLE || s->state == HELD || s->state == PARKED));
+		assert((s->data != NULL) == (s->state == PARKED));
+		(void)s;
+	}
+}
+
+static void wake_keeper(const struct pool *p)
+{
+	uint64_t one = 1;
+	ssize_t n = write(p->wake, &one, sizeof one);
+
+	(void)n; /* full means that it is awake already */
+}
+
+/* ---- choosing ---- */
+
+/* How well an idle session suits, higher is better: transfers like an open data connection,
+ * commands leave it to them; nobody likes to wait for owed replies. */
+static int suits(const struct session *s, enum purpose purpose)
+{
+	int score = s->nowed == 0 ? 4 : 0;
+
+	if (purpose == FOR_TRANSFER)
+		score += s->hot >= 0 ? 2 : 0;
+	else
+		score += s->hot < 0 && s->nowed == 0 ? 2 : 0;
+	return score;
+}
+
+static struct slot *best_idle_locked(struct pool *p, enum purpose purpose) REQUIRES(p->lock)
+{
+	struct slot *best = NULL;
+
+	for (unsigned i = 0; i < p->max; i++) {
+		struct slot *s = &p->slots[i];
+		if (s->state != IDLE)
+			continue;
+		int d = best ? suits(s->session, purpose) - suits(best->session, purpose) : 1;
+		/* Of two that owe replies the one that was put back first has got them first. */
+		if (d > 0 || (d == 0 && s->since < best->since))
+			best = s;
+	}
+	return best;
+}
+
+static struct slot *longest_parked_locked(struct pool *p) REQUIRES(p->lock)
+{
+	struct slot *best = NULL;
+
+	for (unsigned i = 0; i < p->max; i++) {
+		struct slot *s = &p->slots[i];
+		if (s->state == PARKED && (!best || s->since < best->since))
+			best = s;
+	}
+	return best;
+}
+
+static struct slot *free_slot_locked(struct pool *p) REQUIRES(p->lock)
+{
+	for (unsigned i = 0; i < p->max; i++)
+		if (p->slots[i].state == FREE)
+			return &p->slots[i];
+	return NULL;
+}
+
+static bool admitted_locked(const struct pool *p, enum purpose purpose, bool background)
+	REQUIRES(p->lock)
+{
+	if (background)
+		return p->waiting == 0 && (busy_locked(p) + 1 < p->limit || busy_locked(p) == 0);
+	if (purpose == FOR_TRANSFER && p->limit > 1)
+		return transfers_locked(p) + 1 < p->limit;
+	return true;
+}
+
+static void hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
+			const struct opctx *ctx) REQUIRES(p->lock)
+{
+	slot->state = HELD;
+	slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
+	slot->wanted = clock_monotonic();
+	slot->taken = p->caps;
+	slot->session->caps = p->caps;
+	check_locked(p);
+}
+
+static void free_slot_up_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock)
+{
+	*slot = (struct slot){.state = FREE};
+	cond_broadcast(&p->released);
+	check_locked(p);
+}
+
+/* ---- opening ---- */
+
+static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
+{
+	unsigned others = open_locked(p) - count_locked(p, OPENING);
+
+	if (others == 0 || others >= p->limit)
+		return;
+	p->limit = others;
+	p->raise_at = clock_monotonic() + RAISE_AFTER;
+	log_info("the server allows %u connections at a time", others);
+}
+
+static int open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
+			struct session **out, enum login_failure *failure, struct buf *why,
+			const struct opctx *ctx) EXCLUDES(p->lock)
+{
+	int rc = session_open(&p->conf, id, known, out, failure, why, ctx);
+
+	mutex_lock(&p->lock);
+	if (rc == 0) {
+		slot->session = *out;
+		slot->state = HELD;
+		slot->wanted = clock_monotonic();
+		if (!p->have_caps) {
+			p->caps = (*out)->caps;
+			p->have_caps = true;
+		}
+		slot->taken = (*out)->caps;
+	} else {
+		if (*failure == LOGIN_TOO_MANY)
+			learn_limit_locked(p);
+		free_slot_up_locked(p, slot);
+	}
+	mutex_unlock(&p->lock);
+	return rc;
+}
+
+/* ---- getting ---- */
+
+/* Make a session that was idle, or stolen, ready for its new holder. */
+static int ready(struct session *s, const struct opctx *ctx)
+{
+	/* What it owes comes within a round trip, or the session is not worth waiting for. */
+	struct opctx soon = *ctx;
+	int64_t limit = clock_monotonic() + 10 * NS_PER_S;
+
+	if (soon.deadline > limit)
+		soon.deadline = limit;
+	int rc = session_settle(s, &soon);
+	if (rc == 0 && !session_alive(s))
+		rc = -ECONNRESET;
+	if (rc != 0)
+		s->broken = true;
+	return rc;
+}
+
+static struct session *take_idle(struct pool *p, struct slot *slot, enum purpose purpose,
+				 const struct opctx *ctx) REQUIRES(p->lock)
+{
+	hold_locked(p, slot, purpose, ctx);
+	return slot->session;
+}
+
+static struct session *steal_locked(struct pool *p, struct slot *slot, enum purpose purpose,
+				    struct data *data, const struct opctx *ctx) REQUIRES(p->lock)
+{
+	*data = *slot->data;
+	*slot->data = (struct data){.fd = -1};
+	slot->data = NULL;
+	log_debug("session %u is taken from a stream that is idle", slot->session->id);
+	hold_locked(p, slot, purpose, ctx);
+	return slot->session;
+}
+
+/* One attempt.  1: *out is ready; 0: nothing now (wait, or try again); -errno. */
+static int try_get(struct pool *p, enum purpose purpose, struct session **out,
+		   enum login_failure *failure, struct buf *why, const struct opctx *ctx)
+	REQUIRES(p->lock)
+{
+	struct slot *slot;
+	struct data data = {.fd = -1};
+	bool opening = false;
+
+	if (!admitted_locked(p, purpose, ctx->background))
+		return 0;
+	if ((slot = best_idle_locked(p, purpose))) {
+		*out = take_idle(p, slot, purpose, ctx);
+	} else if (open_locked(p) < p->limit && (slot = free_slot_locked(p))) {
+		opening = true;
+		slot->state = OPENING;
+		slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
+	} else if (!ctx->background && (slot = longest_parked_locked(p))) {
+		*out = steal_locked(p, slot, purpose, &data, ctx);
+	} else {
+		return 0;
+	}
+	unsigned id = opening ? ++p->next_id : 0;
+	struct caps known = p->caps;
+	bool have = p->have_caps;
+	mutex_unlock(&p->lock);
+
+	int rc = 0;
+	if (opening) {
+		rc = open_in_slot(p, slot, id, have ? &known : NULL, out, failure, why, ctx);
+	} else {
+		if (data.fd >= 0) {
+			data_close(&data);
+			session_owe(*out, OWED_FINAL);
+		}
+		if (ready(*out, ctx) != 0) {
+			pool_put(p, *out);
+			rc = opctx_check(ctx);
+			*out = NULL;
+		}
+	}
+	mutex_lock(&p->lock);
+	if (rc != 0)
+		return rc;
+	return *out ? 1 : 0;
+}
+
+/* An error of a login that another session may be waited for instead. */
+static bool queue_instead(struct pool *p, int rc, enum login_failure failure) REQUIRES(p->lock)
+{
+	return rc < 0 && failure == LOGIN_TOO_MANY && open_locked(p) > 0;
+}
+
+static int pool_get_full(struct pool *p, enum purpose purpose, struct session **out,
+			 enum login_failure *failure, struct buf *why, const struct opctx *ctx)
+{
+	int rc;
+
+	*out = NULL;
+	mutex_lock(&p->lock);
+	if (p->limit < p->max && clock_monotonic() >= p->raise_at) {
+		p->limit++;
+		p->raise_at = clock_monotonic() + RAISE_AFTER;
+	}
+	for (;;) {
+		unsigned idle_before = count_locked(p, IDLE);
+		*failure = LOGIN_OK;
+		rc = try_get(p, purpose, out, failure, why, ctx);
+		if (rc > 0 || (rc < 0 && !queue_instead(p, rc, *failure)))
+			break;
+		/* A dead idle session was closed: look at the others before waiting. */
+		if (rc == 0 && count_locked(p, IDLE) + 1 == idle_before)
+			continue;
+		if (ctx->background) {
+			rc = -EAGAIN;
+			break;
+		}
+		buf_reset(why);
+		p->waiting++;
+		rc = cond_wait_ctx(&p->released, &p->lock, ctx);
+		p->waiting--;
+		if (rc != 0)
+			break;
+	}
+	mutex_unlock(&p->lock);
+	return rc > 0 ? 0 : rc;
+}
+
+int pool_get_first(struct pool *p, struct session **out, enum login_failure *failure,
+		   struct buf *why, const struct opctx *ctx)
+{
+	int rc = pool_get_full(p, FOR_METADATA, out, failure, why, ctx);
+
+	/* Once a server has had TLS it is never again asked for a password in the clear. */
+	if (rc == 0 && p->conf.tls == TLS_TRY)
+		p->conf.tls = session_tls(*out) ? TLS_REQUIRE : TLS_OFF;
+	return rc;
+}
+
+int pool_get(struct pool *p, enum purpose purpose, struct session **out, const struct opctx *ctx)
+{
+	enum login_failure failure;
+	struct buf why;
+
+	buf_init(&why, 1024);
+	int rc = pool_get_full(p, purpose, out, &failure, &why, ctx);
+	if (rc != 0 && why.len > 0)
+		log_info("cannot open another connection: %s", buf_text(&why));
+	/* Nobody of ours is connected and the server is full: that passes. */
+	if (rc != 0 && failure == LOGIN_TOO_MANY && !ctx->background)
+		rc = -ECONNREFUSED;
+	buf_free(&why);
+	return rc;
+}
+
+/* ---- giving back ---- */
+
+static struct slot *slot_of_locked(struct pool *p, const struct session *s) REQUIRES(p->lock)
+{
+	for (unsigned i = 0; i < p->max; i++)
+		if (p->slots[i].session == s)
+			return &p->slots[i];
+	return NULL;
+}
+
+static void merge_caps_locked(struct pool *p, const struct caps *learned, const struct caps *taken)
+	REQUIRES(p->lock)
+{
+	for (int i = 0; i < CAP_COUNT; i++)
+		if (learned->known[i] != taken->known[i])
+			p->caps.known[i] = learned->known[i];
+	p->caps.quirks |= learned->quirks;
+	p->caps.mlst_mode |= learned->mlst_mode;
+	if (learned->zone_known && !taken->zone_known) {
+		p->caps.zone_known = true;
+		p->caps.zone = learned->zone;
+	}
+}
+
+/* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
+static void put_back(struct pool *p, struct session *s, bool by_keeper)
+{
+	bool broken = s->broken || session_settle_now(s) != 0;
+	bool owes = !broken && s->nowed > 0;
+
+	mutex_lock(&p->lock);
+	struct slot *slot = slot_of_locked(p, s);
+	assert(slot && slot->state == HELD);
+	merge_caps_locked(p, &s->caps, &slot->taken);
+	slot->transfer = false;
+	if (broken) {
+		free_slot_up_locked(p, slot);
+	} else {
+		slot->state = IDLE;
+		slot->since = clock_monotonic();
+		cond_broadcast(&p->released);
+	}
+	check_locked(p);
+	mutex_unlock(&p->lock);
+	if (broken)
+		session_close(s);
+	else if (owes && !by_keeper)
+		wake_keeper(p);
+}
+
+void pool_put(struct pool *p, struct session *s)
+{
+	put_back(p, s, false);
+}
+
+void pool_park(struct pool *p, struct session *s, struct data *data)
+{
+	mutex_lock(&p->lock);
+	struct slot *slot = slot_of_locked(p, s);
+	assert(slot && slot->state == HELD);
+	slot->state = PARKED;
+	slot->data = data;
+	slot->since = clock_monotonic();
+	cond_broadcast(&p->released);
+	check_locked(p);
+	mutex_unlock(&p->lock);
+}
+
+int pool_unpark(struct pool *p, struct session *s, struct data *data)
+{
+	int rc = -ESTALE;
+
+	mutex_lock(&p->lock);
+	struct slot *slot = slot_of_locked(p, s);
+	if (slot && slot->state == PARKED && slot->data == data) {
+		slot->state = HELD;
+		slot->data = NULL;
+		slot->wanted = clock_monotonic();
+		rc = 0;
+	}
+	check_locked(p);
+	mutex_unlock(&p->lock);
+	return rc;
+}
+
+void pool_caps(struct pool *p, struct caps *out)
+{
+	mutex_lock(&p->lock);
+	*out = p->caps;
+	mutex_unlock(&p->lock);
+}
+
+unsigned pool_limit(struct pool *p)
+{
+	mutex_lock(&p->lock);
+	unsigned n = p->limit;
+	mutex_unlock(&p->lock);
+	return n;
+}
+
+unsigned pool_open(struct pool *p)
+{
+	mutex_lock(&p->lock);
+	unsigned n = open_locked(p);
+	mutex_unlock(&p->lock);
+	return n;
+}
+
+/* ---- the keeper ---- */
+
+/* What an idle session needs now; it is HELD by the keeper meanwhile. Never waits. */
+static void tend(struct session *s, int64_t wanted, bool may_close)
+{
+	int64_t now = clock_monotonic();
+
+	if (session_settle_now(s) != 0 || (s->nowed == 0 && !session_alive(s))) {
+		log_debug("session %u was closed by the server", s->id);
+		s->broken = true;
+		return;
+	}
+	if (may_close && now - wanted > CLOSE_AFTER) {
+		s->broken = true;
+		return;
+	}
+	if (s->hot >= 0 && now - s->hot_since > COOL_AFTER)
+		session_cool(s);
+	if (s->nowed == 0 && now - s->last_used > NOOP_AFTER) {
+		struct opctx at_once = opctx_for(0);
+		const char *verb = caps_may(&s->caps, CAP_NOOP) ? "NOOP" : "PWD";
+		if (session_queue(s, "%s", verb) == 0 && session_flush(s, &at_once) == 0)
+			session_owe(s, OWED_FINAL);
+		s->last_used = now;
+	}
+}
+
+static bool needs_tending(const struct slot *slot, int64_t now, bool may_close)
+{
+	const struct session *s = slot->session;
+
+	return now - s->last_used > NOOP_AFTER || (may_close && now - slot->wanted > CLOSE_AFTER) ||
+	       (s->hot >= 0 && now - s->hot_since > COOL_AFTER);
+}
+
+static void tend_slot_locked(struct pool *p, struct slot *slot, bool may_close) REQUIRES(p->lock)
+{
+	struct session *s = slot->session;
+	int64_t wanted = slot->wanted;
+
+	slot->state = HELD;
+	slot->taken = p->caps;
+	s->caps = p->caps;
+	mutex_unlock(&p->lock);
+	tend(s, wanted, may_close);
+	put_back(p, s, true);
+	mutex_lock(&p->lock);
+}
+
+static void keep_once(struct pool *p)
+{
+	struct pollfd fds[SLOTS_MAX + 1];
+	struct session *who[SLOTS_MAX];
+	uint64_t count;
+	nfds_t n = 0;
+
+	mutex_lock(&p->lock);
+	for (unsigned i = 0; i < p->max; i++) {
+		if (p->slots[i].state != IDLE)
+			continue;
+		who[n] = p->slots[i].session;
+		fds[n] = (struct pollfd){.fd = login_fd(who[n]->login), .events = POLLIN};
+		n++;
+	}
+	mutex_unlock(&p->lock);
+	fds[n] = (struct pollfd){.fd = p->wake, .events = POLLIN};
+	if (poll(fds, n + 1, (int)(KEEPER_ROUND / NS_PER_MS)) < 0)
+		return;
+	if (fds[n].revents && read(p->wake, &count, sizeof count) < 0)
+		return;
+	int64_t now = clock_monotonic();
+	mutex_lock(&p->lock);
+	for (unsigned i = 0; i < p->max; i++) {
+		struct slot *slot = &p->slots[i];
+		bool stirred = false;
+		for (nfds_t k = 0; k < n; k++)
+			stirred |= who[k] == slot->session && fds[k].revents;
+		bool may_close = open_locked(p) > KEEP_OPEN;
+		if (slot->state == IDLE && (stirred || needs_tending(slot, now, may_close)))
+			tend_slot_locked(p, slot, may_close);
+	}
+	mutex_unlock(&p->lock);
+}
+
+static void *keep(void *arg)
+{
+	struct pool *p = arg;
+	bool ending = false;
+
+	while (!ending) {
+		keep_once(p);
+		mutex_lock(&p->lock);
+		ending = p->ending;
+		mutex_unlock(&p->lock);
+	}
+	return NULL;
+}
+
+/* ---- life ---- */
+
+int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool **out)
+{
+	struct pool *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return -ENOMEM;
+	p->conf = *conf;
+	p->max = p->limit = max_conns < SLOTS_MAX ? max_conns : SLOTS_MAX;
+	mutex_init(&p->lock);
+	cond_init(&p->released);
+	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int rc = p->wake < 0 ? -errno : -pthread_create(&p->keeper, NULL, keep, p);
+	if (rc != 0) {
+		if (p->wake >= 0)
+			close(p->wake);
+		free(p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+void pool_destroy(struct pool *p)
+{
+	mutex_lock(&p->lock);
+	p->ending = true;
+	mutex_unlock(&p->lock);
+	wake_keeper(p);
+	pthread_join(p->keeper, NULL);
+	for (unsigned i = 0; i < p->max; i++)
+		if (p->slots[i].session)
+			session_close(p->slots[i].session);
+	cond_destroy(&p->released);
+	mutex_destroy(&p->lock);
+	close(p->wake);
+	free(p);
+}

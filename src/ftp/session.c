@@ -1,0 +1,598 @@
+/* ftp/session - one control connection: commands out, replies in */
+#include "ftp/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/stats.h"
+
+enum { OUT_MAX = SESSION_WINDOW + (8 << 10), READ_SIZE = 16 << 10 };
+
+bool session_tls(const struct session *s)
+{
+	return login_ssl(s->login) != NULL;
+}
+
+bool session_pipelines(const struct session *s)
+{
+	return !(s->caps.quirks & QUIRK_ONE_AT_A_TIME);
+}
+
+size_t session_line_max(const struct session *s)
+{
+	return s->caps.quirks & QUIRK_SHORT_LINES ? SESSION_LINE_SHORT : SESSION_LINE;
+}
+
+static int broken(struct session *s, int error)
+{
+	s->broken = true;
+	return error;
+}
+
+/* ---- waiting ---- */
+
+static int poll_timeout(const struct session *s, const struct opctx *ctx)
+{
+	int64_t left = s->conf->timeout;
+	int64_t now = clock_monotonic();
+
+	if (ctx->deadline != OPCTX_FOREVER && ctx->deadline - now < left)
+		left = ctx->deadline - now;
+	if (left <= 0)
+		return 0;
+	return left / NS_PER_MS > 3600000 ? 3600000 : (int)((left + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+int session_poll(struct session *s, short control_events, int data_fd, short data_events,
+		 const struct opctx *ctx)
+{
+	struct pollfd fds[3] = {
+		{.fd = control_events ? login_fd(s->login) : -1, .events = control_events},
+		{.fd = data_fd, .events = data_events},
+		{.fd = ctx->cancel_fd, .events = POLLIN},
+	};
+	int n, rc;
+
+	do {
+		if ((rc = opctx_check(ctx)) != 0)
+			return rc;
+		n = poll(fds, 3, poll_timeout(s, ctx));
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		return -ETIMEDOUT;
+	rc = (fds[0].revents ? SESSION_CONTROL : 0) | (fds[1].revents ? SESSION_DATA : 0);
+	return rc ? rc : -EINTR;
+}
+
+/* ---- commands ---- */
+
+int session_queue(struct session *s, const char *format, ...)
+{
+	va_list args;
+	size_t before = s->out.len;
+
+	va_start(args, format);
+	int rc = buf_vaddf(&s->out, format, args);
+	va_end(args);
+	if (rc != 0)
+		return broken(s, rc);
+	const char *line = s->out.data + before;
+	size_t n = s->out.len - before;
+	if (memchr(line, '\r', n) || memchr(line, '\n', n) || memchr(line, '\0', n))
+		rc = -EINVAL;
+	else if (n > session_line_max(s))
+		rc = -ENAMETOOLONG;
+	if (rc != 0) {
+		s->out.len = before;
+		s->out.data[before] = '\0';
+		return rc;
+	}
+	log_command(s->id, '>', line);
+	stats_add(STAT_COMMANDS, 1);
+	rc = buf_adds(&s->out, "\r\n");
+	return rc == 0 ? 0 : broken(s, rc);
+}
+
+/* Bytes to give to one send: over TLS one command per record, since some servers poll the socket
+ * while their TLS library already holds the next command. */
+static size_t next_send(const struct session *s)
+{
+	if (!session_tls(s))
+		return s->out.len;
+	const char *end = memchr(s->out.data, '\n', s->out.len);
+	return end ? (size_t)(end + 1 - s->out.data) : s->out.len;
+}
+
+/* Sends what the socket takes now: 0 all gone, -EAGAIN, -ECONNRESET. */
+static int send_now(struct session *s)
+{
+	while (s->out.len > 0) {
+		long sent = login_send(s->login, s->out.data, next_send(s));
+		if (sent < 0)
+			return broken(s, (int)sent);
+		if (sent == 0)
+			return -EAGAIN;
+		buf_drop(&s->out, (size_t)sent);
+		s->last_used = clock_monotonic();
+	}
+	return 0;
+}
+
+int session_flush(struct session *s, const struct opctx *ctx)
+{
+	/* What is owed comes before the replies to what is sent now. */
+	int rc = session_settle(s, ctx);
+
+	if (rc != 0)
+		return rc;
+	stats_add(STAT_FLIGHTS, 1);
+	while ((rc = send_now(s)) == -EAGAIN) {
+		rc = session_poll(s, POLLOUT, -1, 0, ctx);
+		if (rc < 0)
+			return broken(s, rc);
+	}
+	return rc;
+}
+
+/* ---- replies ---- */
+
+/* Takes in what the socket has: 0, or -ECONNRESET when closed. *got: something came. */
+static int receive_now(struct session *s, bool *got)
+{
+	char *room = buf_room(&s->in, READ_SIZE);
+
+	*got = false;
+	if (!room)
+		return broken(s, -EPROTO);
+	long n = login_recv(s->login, room, READ_SIZE);
+	if (n < 0)
+		return broken(s, (int)n);
+	*got = n > 0;
+	buf_added(&s->in, (size_t)n);
+	return 0;
+}
+
+static void log_reply(const struct session *s, const struct reply *r)
+{
+	char line[512], shown[520];
+
+	if (!log_on(LOG_LEVEL_DEBUG))
+		return;
+	reply_first_line(r, line, sizeof line);
+	snprintf(shown, sizeof shown, "%d %s", r->code, line);
+	log_command(s->id, '<', shown);
+}
+
+/* 1: a reply was taken from what has arrived; 0: incomplete. */
+static int parse_one(struct session *s, struct reply *r)
+{
+	if (s->in.len == 0)
+		return 0;
+	long used = reply_parse(r, s->in.data, s->in.len);
+	if (used < 0)
+		return broken(s, (int)used);
+	if (used == 0)
+		return 0;
+	buf_drop(&s->in, (size_t)used);
+	s->last_used = clock_monotonic();
+	log_reply(s, r);
+	/* The server is about to close; whatever was asked was not done. */
+	return r->code == 421 ? broken(s, -ECONNRESET) : 1;
+}
+
+int session_reply_now(struct session *s, struct reply *r)
+{
+	for (;;) {
+		bool got;
+		int rc = parse_one(s, r);
+		if (rc != 0)
+			return rc;
+		if ((rc = receive_now(s, &got)) != 0)
+			return rc;
+		if (!got)
+			return 0;
+	}
+}
+
+int session_reply(struct session *s, struct reply *r, const struct opctx *ctx)
+{
+	int rc;
+
+	while ((rc = session_reply_now(s, r)) == 0) {
+		rc = session_poll(s, POLLIN, -1, 0, ctx);
+		if (rc < 0)
+			return broken(s, rc);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+int session_command(struct session *s, struct reply *r, const struct opctx *ctx, const char *format,
+		    ...)
+{
+	va_list args;
+	struct buf line;
+
+	buf_init(&line, SESSION_LINE * 2);
+	va_start(args, format);
+	int rc = buf_vaddf(&line, format, args);
+	va_end(args);
+	if (rc == 0)
+		rc = session_queue(s, "%s", buf_text(&line));
+	buf_free(&line);
+	if (rc == 0)
+		rc = session_flush(s, ctx);
+	if (rc == 0)
+		rc = session_reply(s, r, ctx);
+	return rc == 0 ? r->code : rc;
+}
+
+/* ---- batches ---- */
+
+struct flight {
+	struct session *s;
+	const struct session_batch *b;
+	size_t *sizes; /* of each command line */
+	size_t queued, answered;
+	size_t bytes; /* of commands whose replies are still to come */
+	struct buf line;
+};
+
+static bool window_open(const struct flight *f)
+{
+	size_t out = f->queued - f->answered;
+
+	if (f->queued == f->b->n)
+		return false;
+	if (out == 0)
+		return true;
+	if (!session_pipelines(f->s))
+		return false;
+	if (session_tls(f->s) && out >= SESSION_WINDOW_TLS_COMMANDS)
+		return false;
+	return f->bytes < SESSION_WINDOW;
+}
+
+static int fill_window(struct flight *f)
+{
+	while (window_open(f)) {
+		buf_reset(&f->line);
+		int rc = f->b->command(f->b->arg, f->queued, &f->line);
+		if (rc == 0)
+			rc = session_queue(f->s, "%s", buf_text(&f->line));
+		/* What is under way must still be answered, or the next user reads our replies. */
+		if (rc != 0)
+			return f->answered < f->queued ? broken(f->s, rc) : rc;
+		f->sizes[f->queued] = f->line.len + 2;
+		f->bytes += f->sizes[f->queued++];
+	}
+	return 0;
+}
+
+static int take_answers(struct flight *f, struct reply *r)
+{
+	int rc;
+
+	while (f->answered < f->queued && (rc = session_reply_now(f->s, r)) != 0) {
+		if (rc < 0)
+			return rc;
+		f->b->answer(f->b->arg, f->answered, r);
+		f->bytes -= f->sizes[f->answered++];
+	}
+	return 0;
+}
+
+static int fly(struct flight *f, struct reply *r, const struct opctx *ctx)
+{
+	stats_add(STAT_FLIGHTS, 1);
+	while (f->answered < f->b->n) {
+		int rc = fill_window(f);
+		int sent = rc == 0 ? send_now(f->s) : 0;
+		if (rc == 0 && sent != 0 && sent != -EAGAIN)
+			rc = sent;
+		size_t before = f->answered;
+		if (rc == 0)
+			rc = take_answers(f, r);
+		if (rc == 0 && f->answered == before) {
+			rc = session_poll(f->s, (short)(POLLIN | (sent == -EAGAIN ? POLLOUT : 0)),
+					  -1, 0, ctx);
+			if (rc < 0)
+				return broken(f->s, rc);
+			rc = 0;
+		}
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+int session_batch(struct session *s, const struct session_batch *b, const struct opctx *ctx)
+{
+	struct flight f = {.s = s, .b = b};
+	struct reply r;
+
+	if (b->n == 0)
+		return 0;
+	if (!(f.sizes = calloc(b->n, sizeof *f.sizes)))
+		return -ENOMEM;
+	buf_init(&f.line, SESSION_LINE * 2);
+	reply_init(&r);
+	int rc = session_settle(s, ctx);
+	if (rc == 0)
+		rc = fly(&f, &r, ctx);
+	reply_free(&r);
+	buf_free(&f.line);
+	free(f.sizes);
+	return rc;
+}
+
+/* ---- what is owed ---- */
+
+void session_owe(struct session *s, enum owed what)
+{
+	if (s->nowed == SESSION_OWED_MAX)
+		s->broken = true;
+	else
+		s->owed[s->nowed++] = what;
+}
+
+void session_cool(struct session *s)
+{
+	if (s->hot >= 0)
+		close(s->hot);
+	s->hot = -1;
+}
+
+void session_heat(struct session *s)
+{
+	if (s->broken || s->hot >= 0 || !session_pipelines(s) || !caps_may(&s->caps, CAP_EPSV) ||
+	    s->caps.known[CAP_EPSV] != YES)
+		return;
+	for (unsigned i = 0; i < s->nowed; i++)
+		if (s->owed[i] == OWED_EPSV)
+			return;
+	if (session_queue(s, "EPSV") != 0)
+		return;
+	if (send_now(s) != 0)
+		s->broken = true; /* a control socket that does not take ten bytes is not worth
+				     keeping */
+	else
+		session_owe(s, OWED_EPSV);
+}
+
+static void take_epsv(struct session *s, const struct reply *r)
+{
+	uint16_t port;
+
+	if (r->code != 229 || reply_epsv(r, &port) != 0)
+		return;
+	s->hot = data_connect(login_fd(s->login), port);
+	s->hot_since = clock_monotonic();
+	if (s->hot < 0)
+		s->hot = -1;
+	else
+		stats_add(STAT_DATA_CONNECTIONS, 1);
+}
+
+static void paid(struct session *s, const struct reply *r)
+{
+	/* Some answer a cut with two replies: what comes before the 229 belongs to the transfer. */
+	if (s->owed[0] == OWED_EPSV && r->code < 500 && r->code != 229 && r->code != 227)
+		return;
+	if (s->owed[0] == OWED_EPSV)
+		take_epsv(s, r);
+	s->nowed--;
+	memmove(s->owed, s->owed + 1, s->nowed * sizeof s->owed[0]);
+}
+
+int session_settle_now(struct session *s)
+{
+	struct reply r;
+	int rc = 0;
+
+	reply_init(&r);
+	while (s->nowed > 0 && (rc = session_reply_now(s, &r)) == 1)
+		paid(s, &r);
+	reply_free(&r);
+	return rc < 0 ? rc : 0;
+}
+
+int session_settle(struct session *s, const struct opctx *ctx)
+{
+	struct reply r;
+	int rc = 0;
+
+	reply_init(&r);
+	while (rc == 0 && s->nowed > 0 && (rc = session_reply(s, &r, ctx)) == 0)
+		paid(s, &r);
+	reply_free(&r);
+	return rc;
+}
+
+bool session_alive(struct session *s)
+{
+	bool got;
+
+	if (s->broken || s->in.len > 0)
+		return false;
+	return receive_now(s, &got) == 0 && !got;
+}
+
+/* ---- long paths ---- */
+
+static int step_into(struct session *s, const char *dir, size_t n, const struct opctx *ctx)
+{
+	struct reply r;
+
+	reply_init(&r);
+	int code = session_command(s, &r, ctx, "CWD %.*s", (int)n, dir);
+	reply_free(&r);
+	if (code < 0)
+		return code;
+	return code / 100 == 2 ? 0 : -ENOENT;
+}
+
+int session_path(struct session *s, const char *path, struct buf *out, const struct opctx *ctx)
+{
+	enum { VERB_ROOM = 32 };
+	size_t room = session_line_max(s) - VERB_ROOM;
+	const char *rest = path;
+
+	if (strlen(path) <= room)
+		return buf_adds(out, path);
+	while (strlen(rest) > room) {
+		size_t n = room;
+		while (n > 0 && rest[n] != '/')
+			n--;
+		if (n == 0)
+			return -ENAMETOOLONG;
+		int rc = step_into(s, rest, n, ctx);
+		if (rc != 0)
+			return rc;
+		rest += n + 1;
+	}
+	/* "./": a name that begins with '-' is taken for an option by some. */
+	buf_adds(out, "./");
+	buf_adds(out, rest);
+	return buf_error(out);
+}
+
+/* ---- opening ---- */
+
+static void learn_feat(struct session *s, const struct opctx *ctx)
+{
+	struct reply r;
+
+	reply_init(&r);
+	if (session_command(s, &r, ctx, "FEAT") == 211)
+		caps_from_feat(&s->caps, &r);
+	/* FEAT may be missing where MLST exists; a try tells. */
+	if (!s->broken && s->caps.known[CAP_MLST] == UNTRIED) {
+		int code = session_command(s, &r, ctx, "MLST /");
+		if (code > 0)
+			s->caps.known[CAP_MLST] = code == 250 ? YES : NO;
+	}
+	reply_free(&r);
+}
+
+/* Is what libcurl handed over really a control channel in step?  NOOP must be answered by one
+ * reply; a 5xx is an honest "unknown command". */
+static int check_in_step(struct session *s, const struct opctx *ctx)
+{
+	struct reply r;
+
+	reply_init(&r);
+	int code = session_command(s, &r, ctx, "NOOP");
+	reply_free(&r);
+	if (code < 0)
+		return code;
+	caps_learn(&s->caps, CAP_NOOP, code);
+	return code / 100 == 2 || code / 100 == 5 ? 0 : broken(s, -EPROTO);
+}
+
+struct settings {
+	struct session *s;
+	const char *lines[3];
+	size_t n;
+	int type_code;
+};
+
+static int setting_command(void *arg, size_t i, struct buf *line)
+{
+	struct settings *set = arg;
+
+	return buf_adds(line, set->lines[i]);
+}
+
+static void setting_answer(void *arg, size_t i, const struct reply *r)
+{
+	struct settings *set = arg;
+
+	if (i == 0)
+		set->type_code = r->code;
+}
+
+/* TYPE I for good: SIZE and REST mean bytes only there, and listings read the same in it. */
+static int apply_settings(struct session *s, const struct opctx *ctx)
+{
+	struct settings set = {.s = s, .lines = {"TYPE I"}, .n = 1};
+
+	if (s->caps.known[CAP_UTF8] != NO)
+		set.lines[set.n++] = "OPTS UTF8 ON";
+	if (s->caps.known[CAP_MLST] == YES && !s->caps.mlst_mode)
+		set.lines[set.n++] = "OPTS MLST type;size;modify;perm;unique;UNIX.mode;";
+	struct session_batch b = {set.n, &set, setting_command, setting_answer};
+	int rc = session_batch(s, &b, ctx);
+	if (rc == 0 && set.type_code / 100 != 2)
+		rc = broken(s, -EPROTO);
+	return rc;
+}
+
+static int introduce(struct session *s, const struct caps *known, const struct buf *greeting,
+		     const struct opctx *ctx)
+{
+	int rc = 0;
+
+	if (known) {
+		s->caps = *known;
+	} else {
+		caps_from_greeting(&s->caps, buf_text(greeting));
+		if ((rc = check_in_step(s, ctx)) == 0)
+			learn_feat(s, ctx);
+		if (rc == 0 && s->broken)
+			rc = -ECONNRESET;
+	}
+	return rc == 0 ? apply_settings(s, ctx) : rc;
+}
+
+int session_open(const struct login_conf *conf, unsigned id, const struct caps *known,
+		 struct session **out, enum login_failure *failure, struct buf *why,
+		 const struct opctx *ctx)
+{
+	struct buf greeting;
+	struct session *s = calloc(1, sizeof *s);
+
+	*failure = LOGIN_INTERNAL;
+	if (!s)
+		return -ENOMEM;
+	s->id = id;
+	s->conf = conf;
+	s->hot = -1;
+	buf_init(&s->in, REPLY_MAX);
+	buf_init(&s->out, OUT_MAX);
+	buf_init(&greeting, 16 << 10);
+	int rc = login_open(conf, &s->login, &greeting, failure, why, ctx);
+	if (rc == 0) {
+		stats_add(STAT_LOGINS, 1);
+		rc = introduce(s, known, &greeting, ctx);
+		if (rc != 0) {
+			*failure = rc == -EPROTO ? LOGIN_NOT_FTP : LOGIN_NO_CONNECT;
+			buf_addf(why, "logged in, then: %s", strerror(-rc));
+		}
+	}
+	buf_free(&greeting);
+	if (rc != 0) {
+		session_close(s);
+		return rc;
+	}
+	s->last_used = clock_monotonic();
+	*out = s;
+	return 0;
+}
+
+void session_close(struct session *s)
+{
+	session_cool(s);
+	login_close(s->login);
+	buf_free(&s->in);
+	buf_free(&s->out);
+	free(s);
+}

@@ -1,0 +1,296 @@
+/* ftp/stat - what is known of one file or of many: MLST, SIZE, MDTM in batches */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/path.h"
+#include "ftp_private.h"
+#include "mtime.h"
+#include "parse/mlsd.h"
+
+/* The fact line of an MLST reply is the one that begins with a space (RFC 3659 section 7.2); some
+ * servers leave the space out, and one says everything twice. */
+static int parse_mlst(const struct reply *r, struct entry *out)
+{
+	const char *text = buf_text(&r->text);
+
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+		const char *line = text + (*text == ' ');
+		size_t len = n - (size_t)(line - text);
+		if (len > 0 && line[len - 1] == '\r')
+			len--;
+		const char *name = memchr(line, ' ', len);
+		if (memchr(line, '=', name ? (size_t)(name - line) : len) &&
+		    mlsd_parse(line, len, false, out) == 0)
+			return 0;
+		text += n + (text[n] == '\n');
+	}
+	return -EPROTO;
+}
+
+/* ---- SIZE, MDTM, CWD in one flight, for servers without MLST ---- */
+
+struct probe {
+	const char *arg;
+	struct entry *out;
+	int size, mdtm, cwd;
+	struct caps *caps;
+};
+
+static int probe_command(void *arg, size_t i, struct buf *line)
+{
+	static const char *const VERBS[] = {"SIZE", "MDTM", "CWD"};
+	const struct probe *p = arg;
+
+	return buf_addf(line, "%s %s", VERBS[i], p->arg);
+}
+
+static void take_size(struct entry *e, const struct reply *r)
+{
+	if (r->code == 213 && reply_size(r, &e->size) == 0)
+		e->have |= HAVE_SIZE;
+}
+
+static void take_time(struct entry *e, const struct reply *r)
+{
+	if (r->code != 213 || reply_time(r, &e->mtime) != 0)
+		return;
+	e->mtime_slack = 0;
+	e->have |= HAVE_MTIME | HAVE_EXACT_MTIME;
+}
+
+static void probe_answer(void *arg, size_t i, const struct reply *r)
+{
+	struct probe *p = arg;
+
+	if (i == 0) {
+		p->size = r->code;
+		caps_learn(p->caps, CAP_SIZE, r->code);
+		take_size(p->out, r);
+	} else if (i == 1) {
+		p->mdtm = r->code;
+		caps_learn(p->caps, CAP_MDTM, r->code);
+		take_time(p->out, r);
+	} else {
+		p->cwd = r->code;
+	}
+}
+
+static int probe(struct exchange *x, struct entry *out)
+{
+	struct probe p = {.arg = buf_text(&x->arg), .out = out, .caps = &x->s->caps};
+	struct session_batch b = {3, &p, probe_command, probe_answer};
+	int rc = session_batch(x->s, &b, x->ctx);
+
+	if (rc != 0)
+		return rc;
+	if (p.cwd / 100 == 2) {
+		*out = (struct entry){.type = ENTRY_DIR};
+		return 0;
+	}
+	out->type = ENTRY_FILE;
+	if (p.size == 213 || p.mdtm == 213)
+		return 0;
+	return p.size == 550 ? -ENOENT : -EOPNOTSUPP;
+}
+
+static int stat_mlst(struct exchange *x, struct entry *out)
+{
+	int code = session_command(x->s, &x->reply, x->ctx, "MLST %s", buf_text(&x->arg));
+
+	if (code < 0)
+		return code;
+	caps_learn(&x->s->caps, CAP_MLST, code);
+	if (code == 250) {
+		int rc = parse_mlst(&x->reply, out);
+		return rc == -EPROTO ? -EOPNOTSUPP : rc;
+	}
+	if (code == 500 || code == 502 || code == 504)
+		return -EOPNOTSUPP;
+	return exchange_refused(x, VERB_MLST);
+}
+
+/* Can MLST be believed for this?  Where it follows links it answers for the target. */
+static bool mlst_answers(const struct caps *c, unsigned want)
+{
+	if (c->known[CAP_MLST] != YES)
+		return false;
+	return !(c->quirks & QUIRK_MLST_FOLLOWS) || !(want & (HAVE_MODE | HAVE_TARGET));
+}
+
+int ftp_stat(struct remote *r, const char *path, unsigned want, struct entry *out,
+	     const struct opctx *ctx)
+{
+	struct exchange x;
+	struct caps caps;
+
+	*out = (struct entry){.type = ENTRY_DIR};
+	if (strcmp(path, "/") == 0)
+		return 0; /* what is mounted was entered at login */
+	pool_caps(((struct remote_ftp *)r)->pool, &caps);
+	if (!mlst_answers(&caps, want) && ((want & HAVE_MODE) || caps.known[CAP_SIZE] == NO))
+		return -EOPNOTSUPP;
+	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
+	if (rc != 0)
+		return rc;
+	rc = mlst_answers(&caps, want) ? stat_mlst(&x, out) : probe(&x, out);
+	if (rc != 0)
+		entry_clear(out);
+	return exchange_end(&x, rc);
+}
+
+/* ---- many ---- */
+
+struct many {
+	const char *dir;
+	struct entry *const *e;
+	struct caps *caps;
+};
+
+static int many_command(void *arg, size_t i, struct buf *line)
+{
+	const struct many *m = arg;
+
+	buf_adds(line, "MDTM ");
+	return path_join(line, m->dir, m->e[i]->name);
+}
+
+static void many_answer(void *arg, size_t i, const struct reply *r)
+{
+	const struct many *m = arg;
+
+	caps_learn(m->caps, CAP_MDTM, r->code);
+	take_time(m->e[i], r);
+}
+
+int ftp_stat_many(struct remote *r, const char *dir, struct entry *const e[], size_t n,
+		  const struct opctx *ctx)
+{
+	struct exchange x;
+	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, dir, ctx);
+
+	if (rc != 0)
+		return rc;
+	struct many m = {buf_text(&x.arg), e, &x.s->caps};
+	struct session_batch b = {n, &m, many_command, many_answer};
+	if (caps_may(&x.s->caps, CAP_MDTM))
+		rc = session_batch(x.s, &b, ctx);
+	return exchange_end(&x, rc);
+}
+
+/* ---- after an upload ---- */
+
+enum settle_kind { SETTLE_MODE, SETTLE_MTIME, SETTLE_MLST, SETTLE_SIZE, SETTLE_MDTM, SETTLE_KINDS };
+
+struct settle {
+	const char *arg;
+	struct caps *caps;
+	struct entry *out;
+	uint32_t mode;
+	int64_t mtime;
+	enum mtime_way way;
+	enum settle_kind kinds[SETTLE_KINDS];
+	size_t n;
+	bool mode_refused, mtime_refused;
+	int code; /* of the command that tells the size */
+};
+
+static int settle_command(void *arg, size_t i, struct buf *line)
+{
+	const struct settle *s = arg;
+
+	switch (s->kinds[i]) {
+	case SETTLE_MODE:
+		return buf_addf(line, "SITE CHMOD %04o %s", s->mode, s->arg);
+	case SETTLE_MTIME:
+		return mtime_command(s->way, s->mtime, s->arg, line);
+	case SETTLE_MLST:
+		return buf_addf(line, "MLST %s", s->arg);
+	case SETTLE_SIZE:
+		return buf_addf(line, "SIZE %s", s->arg);
+	default:
+		return buf_addf(line, "MDTM %s", s->arg);
+	}
+}
+
+static void settle_answer(void *arg, size_t i, const struct reply *r)
+{
+	struct settle *s = arg;
+
+	switch (s->kinds[i]) {
+	case SETTLE_MODE:
+		caps_learn(s->caps, CAP_SITE_CHMOD, r->code);
+		s->mode_refused = r->code / 100 != 2;
+		break;
+	case SETTLE_MTIME:
+		s->mtime_refused = !mtime_accepted(s->caps, s->way, r->code);
+		break;
+	case SETTLE_MLST:
+		s->code = r->code;
+		if (r->code == 250)
+			(void)parse_mlst(r, s->out);
+		break;
+	case SETTLE_SIZE:
+		s->code = r->code;
+		take_size(s->out, r);
+		break;
+	default:
+		take_time(s->out, r);
+	}
+}
+
+static void plan_settle(struct settle *s, int64_t mode, int64_t mtime)
+{
+	const struct caps *c = s->caps;
+
+	if (mode != REMOTE_KEEP_MODE && caps_may(c, CAP_SITE_CHMOD))
+		s->kinds[s->n++] = SETTLE_MODE;
+	s->way = mtime_way(c);
+	if (mtime != REMOTE_KEEP_MTIME && s->way != MTIME_NONE)
+		s->kinds[s->n++] = SETTLE_MTIME;
+	if (c->known[CAP_MLST] == YES) {
+		s->kinds[s->n++] = SETTLE_MLST;
+		return;
+	}
+	if (caps_may(c, CAP_SIZE))
+		s->kinds[s->n++] = SETTLE_SIZE;
+	if (caps_may(c, CAP_MDTM))
+		s->kinds[s->n++] = SETTLE_MDTM;
+}
+
+int ftp_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime, struct entry *out,
+	       const struct opctx *ctx)
+{
+	struct exchange x;
+
+	*out = (struct entry){.type = ENTRY_FILE};
+	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
+	if (rc != 0)
+		return rc;
+	struct settle s = {.arg = buf_text(&x.arg),
+			   .caps = &x.s->caps,
+			   .out = out,
+			   .mode = (uint32_t)mode & 07777,
+			   .mtime = mtime};
+	plan_settle(&s, mode, mtime);
+	struct session_batch b = {s.n, &s, settle_command, settle_answer};
+	rc = session_batch(x.s, &b, ctx);
+	/* No way to set a time is known yet: the way that works is found once per server. */
+	if (rc == 0 && mtime != REMOTE_KEEP_MTIME && s.mtime_refused && mtime_set(&x, mtime) == 0) {
+		out->mtime = mtime;
+		out->have |= HAVE_MTIME | HAVE_EXACT_MTIME;
+	}
+	if (rc == 0 && s.mode_refused)
+		log_debug("%s: the server did not take mode %04o", path, s.mode);
+	if (rc == 0 && s.code == 550)
+		rc = -ENOENT;
+	if (rc == 0 && mode != REMOTE_KEEP_MODE && !s.mode_refused &&
+	    caps_may(s.caps, CAP_SITE_CHMOD)) {
+		out->mode = s.mode;
+		out->have |= HAVE_MODE;
+	}
+	entry_clear(out);
+	return exchange_end(&x, rc);
+}
