@@ -92,6 +92,7 @@ struct node {
 	uint8_t type;             /* enum entry_type */
 	uint8_t have;
 	uint8_t flags;
+	bool moving;              /* being renamed by us: no answer speaks for it meanwhile */
 };
 
 struct tree {

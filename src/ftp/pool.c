@@ -11,51 +11,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "pool_private.h"
 
-enum { SLOTS_MAX = 64 };
-
-/* Shorter than the one minute after which the impatient servers and NAT boxes forget an idle
- * connection. */
-static const int64_t NOOP_AFTER = 25 * NS_PER_S;
-/* A burst is over; connections are a scarce thing on shared servers. */
-static const int64_t CLOSE_AFTER = 120 * NS_PER_S;
-/* Servers give up on a data connection that is not used (vsftpd after 60 s). */
-static const int64_t COOL_AFTER = 30 * NS_PER_S;
 /* Somebody else's connections may have gone: try one more from time to time. */
 static const int64_t RAISE_AFTER = 60 * NS_PER_S;
-/* At least this often the keeper looks which sessions are idle. */
-static const int64_t KEEPER_ROUND = NS_PER_S;
-enum { KEEP_OPEN = 2 };
-
-enum slot_state { FREE, OPENING, IDLE, HELD, PARKED };
-
-struct slot {
-	enum slot_state state;
-	bool transfer; /* held or parked for a transfer of the foreground */
-	struct session *session;
-	struct data *data; /* PARKED: the owner's */
-	int64_t since;	   /* when it became IDLE or PARKED */
-	int64_t wanted;	   /* when anybody but the keeper last used it */
-	struct caps taken; /* what its holder was told; only what differs was learned */
-};
-
-struct pool {
-	struct login_conf
-		conf; /* tls=try is settled by the first login, before any second thread */
-	struct mutex lock;
-	struct cond released;
-	struct slot slots[SLOTS_MAX] GUARDED_BY(lock);
-	unsigned max;
-	unsigned limit GUARDED_BY(lock);
-	int64_t raise_at GUARDED_BY(lock);
-	unsigned waiting GUARDED_BY(lock); /* foreground callers */
-	unsigned next_id GUARDED_BY(lock);
-	bool have_caps GUARDED_BY(lock);
-	struct caps caps GUARDED_BY(lock);
-	bool ending GUARDED_BY(lock);
-	int wake; /* eventfd: the keeper should look again */
-	pthread_t keeper;
-};
 
 static unsigned count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock)
 {
@@ -80,7 +39,7 @@ static unsigned busy_locked(const struct pool *p) REQUIRES(p->lock)
 	return count_locked(p, OPENING) + count_locked(p, HELD) + count_locked(p, PARKED);
 }
 
-static unsigned open_locked(const struct pool *p) REQUIRES(p->lock)
+unsigned pool_open_locked(const struct pool *p)
 {
 	return p->max - count_locked(p, FREE);
 }
@@ -94,14 +53,6 @@ static void check_locked(const struct pool *p) REQUIRES(p->lock)
 		assert((s->data != NULL) == (s->state == PARKED));
 		(void)s;
 	}
-}
-
-static void wake_keeper(const struct pool *p)
-{
-	uint64_t one = 1;
-	ssize_t n = write(p->wake, &one, sizeof one);
-
-	(void)n; /* full means that it is awake already */
 }
 
 /* ---- choosing ---- */
@@ -187,7 +138,7 @@ static void free_slot_up_locked(struct pool *p, struct slot *slot) REQUIRES(p->l
 
 static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
 {
-	unsigned others = open_locked(p) - count_locked(p, OPENING);
+	unsigned others = pool_open_locked(p) - count_locked(p, OPENING);
 
 	if (others == 0 || others >= p->limit)
 		return;
@@ -271,7 +222,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 		return 0;
 	if ((slot = best_idle_locked(p, purpose))) {
 		*out = take_idle(p, slot, purpose, ctx);
-	} else if (open_locked(p) < p->limit && (slot = free_slot_locked(p))) {
+	} else if (pool_open_locked(p) < p->limit && (slot = free_slot_locked(p))) {
 		opening = true;
 		slot->state = OPENING;
 		slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
@@ -308,7 +259,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 /* An error of a login that another session may be waited for instead. */
 static bool queue_instead(struct pool *p, int rc, enum login_failure failure) REQUIRES(p->lock)
 {
-	return rc < 0 && failure == LOGIN_TOO_MANY && open_locked(p) > 0;
+	return rc < 0 && failure == LOGIN_TOO_MANY && pool_open_locked(p) > 0;
 }
 
 static int pool_get_full(struct pool *p, enum purpose purpose, struct session **out,
@@ -397,8 +348,7 @@ static void merge_caps_locked(struct pool *p, const struct caps *learned, const 
 	}
 }
 
-/* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
-static void put_back(struct pool *p, struct session *s, bool by_keeper)
+void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 {
 	bool broken = s->broken || session_settle_now(s) != 0;
 	bool owes = !broken && s->nowed > 0;
@@ -420,12 +370,12 @@ static void put_back(struct pool *p, struct session *s, bool by_keeper)
 	if (broken)
 		session_close(s);
 	else if (owes && !by_keeper)
-		wake_keeper(p);
+		keeper_wake(p);
 }
 
 void pool_put(struct pool *p, struct session *s)
 {
-	put_back(p, s, false);
+	pool_put_back(p, s, false);
 }
 
 void pool_park(struct pool *p, struct session *s, struct data *data)
@@ -476,107 +426,9 @@ unsigned pool_limit(struct pool *p)
 unsigned pool_open(struct pool *p)
 {
 	mutex_lock(&p->lock);
-	unsigned n = open_locked(p);
+	unsigned n = pool_open_locked(p);
 	mutex_unlock(&p->lock);
 	return n;
-}
-
-/* ---- the keeper ---- */
-
-/* What an idle session needs now; it is HELD by the keeper meanwhile. Never waits. */
-static void tend(struct session *s, int64_t wanted, bool may_close)
-{
-	int64_t now = clock_monotonic();
-
-	if (session_settle_now(s) != 0 || (s->nowed == 0 && !session_alive(s))) {
-		log_debug("session %u was closed by the server", s->id);
-		s->broken = true;
-		return;
-	}
-	if (may_close && now - wanted > CLOSE_AFTER) {
-		s->broken = true;
-		return;
-	}
-	if (s->hot >= 0 && now - s->hot_since > COOL_AFTER)
-		session_cool(s);
-	if (s->nowed == 0 && now - s->last_used > NOOP_AFTER) {
-		struct opctx at_once = opctx_for(0);
-		const char *verb = caps_may(&s->caps, CAP_NOOP) ? "NOOP" : "PWD";
-		if (session_queue(s, "%s", verb) == 0 && session_flush(s, &at_once) == 0)
-			session_owe(s, OWED_FINAL);
-		s->last_used = now;
-	}
-}
-
-static bool needs_tending(const struct slot *slot, int64_t now, bool may_close)
-{
-	const struct session *s = slot->session;
-
-	return now - s->last_used > NOOP_AFTER || (may_close && now - slot->wanted > CLOSE_AFTER) ||
-	       (s->hot >= 0 && now - s->hot_since > COOL_AFTER);
-}
-
-static void tend_slot_locked(struct pool *p, struct slot *slot, bool may_close) REQUIRES(p->lock)
-{
-	struct session *s = slot->session;
-	int64_t wanted = slot->wanted;
-
-	slot->state = HELD;
-	slot->taken = p->caps;
-	s->caps = p->caps;
-	mutex_unlock(&p->lock);
-	tend(s, wanted, may_close);
-	put_back(p, s, true);
-	mutex_lock(&p->lock);
-}
-
-static void keep_once(struct pool *p)
-{
-	struct pollfd fds[SLOTS_MAX + 1];
-	struct session *who[SLOTS_MAX];
-	uint64_t count;
-	nfds_t n = 0;
-
-	mutex_lock(&p->lock);
-	for (unsigned i = 0; i < p->max; i++) {
-		if (p->slots[i].state != IDLE)
-			continue;
-		who[n] = p->slots[i].session;
-		fds[n] = (struct pollfd){.fd = login_fd(who[n]->login), .events = POLLIN};
-		n++;
-	}
-	mutex_unlock(&p->lock);
-	fds[n] = (struct pollfd){.fd = p->wake, .events = POLLIN};
-	if (poll(fds, n + 1, (int)(KEEPER_ROUND / NS_PER_MS)) < 0)
-		return;
-	if (fds[n].revents && read(p->wake, &count, sizeof count) < 0)
-		return;
-	int64_t now = clock_monotonic();
-	mutex_lock(&p->lock);
-	for (unsigned i = 0; i < p->max; i++) {
-		struct slot *slot = &p->slots[i];
-		bool stirred = false;
-		for (nfds_t k = 0; k < n; k++)
-			stirred |= who[k] == slot->session && fds[k].revents;
-		bool may_close = open_locked(p) > KEEP_OPEN;
-		if (slot->state == IDLE && (stirred || needs_tending(slot, now, may_close)))
-			tend_slot_locked(p, slot, may_close);
-	}
-	mutex_unlock(&p->lock);
-}
-
-static void *keep(void *arg)
-{
-	struct pool *p = arg;
-	bool ending = false;
-
-	while (!ending) {
-		keep_once(p);
-		mutex_lock(&p->lock);
-		ending = p->ending;
-		mutex_unlock(&p->lock);
-	}
-	return NULL;
 }
 
 /* ---- life ---- */
@@ -592,7 +444,7 @@ int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool *
 	mutex_init(&p->lock);
 	cond_init(&p->released);
 	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int rc = p->wake < 0 ? -errno : -pthread_create(&p->keeper, NULL, keep, p);
+	int rc = p->wake < 0 ? -errno : -pthread_create(&p->keeper, NULL, keeper_run, p);
 	if (rc != 0) {
 		if (p->wake >= 0)
 			close(p->wake);
@@ -608,7 +460,7 @@ void pool_destroy(struct pool *p)
 	mutex_lock(&p->lock);
 	p->ending = true;
 	mutex_unlock(&p->lock);
-	wake_keeper(p);
+	keeper_wake(p);
 	pthread_join(p->keeper, NULL);
 	for (unsigned i = 0; i < p->max; i++)
 		if (p->slots[i].session)

@@ -1,0 +1,48 @@
+/* pool_private - the pool as its two rooms see it: pool.c hands sessions out, keeper.c minds the
+ * idle ones. */
+#ifndef FTPFS_FTP_POOL_PRIVATE_H
+#define FTPFS_FTP_POOL_PRIVATE_H
+
+#include "ftp/pool.h"
+
+enum { SLOTS_MAX = 64 };
+
+enum slot_state { FREE, OPENING, IDLE, HELD, PARKED };
+
+struct slot {
+	enum slot_state state;
+	bool transfer; /* held or parked for a transfer of the foreground */
+	struct session *session;
+	struct data *data; /* PARKED: the owner's */
+	int64_t since;	   /* when it became IDLE or PARKED */
+	int64_t wanted;	   /* when anybody but the keeper last used it */
+	struct caps taken; /* what its holder was told; only what differs was learned */
+};
+
+struct pool {
+	struct login_conf
+		conf; /* tls=try is settled by the first login, before any second thread */
+	struct mutex lock;
+	struct cond released;
+	struct slot slots[SLOTS_MAX] GUARDED_BY(lock);
+	unsigned max;
+	unsigned limit GUARDED_BY(lock);
+	int64_t raise_at GUARDED_BY(lock);
+	unsigned waiting GUARDED_BY(lock); /* foreground callers */
+	unsigned next_id GUARDED_BY(lock);
+	bool have_caps GUARDED_BY(lock);
+	struct caps caps GUARDED_BY(lock);
+	bool ending GUARDED_BY(lock);
+	int wake; /* eventfd: the keeper should look again */
+	pthread_t keeper;
+};
+
+unsigned pool_open_locked(const struct pool *p) REQUIRES(p->lock);
+/* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
+void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
+
+/* The keeper's thread; ends within a second of p->ending. */
+void *keeper_run(void *pool);
+void keeper_wake(const struct pool *p);
+
+#endif
