@@ -1,0 +1,346 @@
+/* fs/fs - making and ending a filesystem, and what the kernel asks about one node. */
+#include "fs/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/stats.h"
+#include "fs/prefetch.h"
+#include "fs_private.h"
+
+enum {
+	DEFAULT_MAX_NODES = 1000000,
+	SHOWN_BLOCK = 128 << 10, /* st_blksize: what cp and cat read and write at once */
+	DIR_SIZE = 4096,
+};
+
+static int start(struct fs *fs)
+{
+	const struct fs_conf *c = &fs->conf;
+	int err;
+
+	fs->spool_dir = strdup(c->spool_dir);
+	err = tree_init(&fs->tree, c->dcache_timeout,
+			c->max_nodes ? c->max_nodes : DEFAULT_MAX_NODES);
+	if (err)
+		return err;
+	fs->tree.on_change = c->on_change;
+	fs->tree.on_change_arg = c->on_change_arg;
+	fs->dircache = (struct dircache){.tree = &fs->tree, .remote = c->remote};
+	fs->files = (struct files){.tree = &fs->tree,
+				   .remote = c->remote,
+				   .spool_dir = fs->spool_dir,
+				   .timeout = c->timeout};
+	if (!fs->spool_dir)
+		err = -ENOMEM;
+	if (!err && c->prefetch_bytes > 0)
+		err = prefetch_create(&fs->tree, &fs->dircache, c->remote, c->prefetch_bytes,
+				      c->prefetch_threads, &fs->files.prefetch);
+	if (err)
+		tree_destroy(&fs->tree);
+	return err;
+}
+
+int fs_create(const struct fs_conf *conf, struct fs **out)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int err = -ENOMEM;
+
+	if (fs) {
+		fs->conf = *conf;
+		err = start(fs);
+	}
+	if (!err) {
+		*out = fs;
+		return 0;
+	}
+	remote_destroy(conf->remote);
+	if (fs)
+		free(fs->spool_dir);
+	free(fs);
+	return err;
+}
+
+int fs_probe(struct fs *fs, const struct opctx *ctx)
+{
+	return dircache_list(&fs->dircache, fs_root(fs), LIST_FOR_USER, ctx);
+}
+
+void fs_destroy(struct fs *fs)
+{
+	struct opctx ctx = opctx_for(OPCTX_FOREVER);
+	int err = file_commit_all(&fs->files, &ctx);
+
+	if (err)
+		log_error("not everything that was written reached the server: %s", strerror(-err));
+	if (fs->files.prefetch)
+		prefetch_destroy(fs->files.prefetch);
+	tree_destroy(&fs->tree);
+	remote_destroy(fs->conf.remote);
+	free(fs->spool_dir);
+	free(fs);
+}
+
+/* The root is made with the tree and never changes. */
+struct node *fs_root(struct fs *fs) UNCHECKED
+{
+	return fs->tree.root;
+}
+
+void fs_describe(struct fs *fs, struct buf *out)
+{
+	mutex_lock(&fs->tree.lock);
+	size_t nodes = fs->tree.count;
+	mutex_unlock(&fs->tree.lock);
+	buf_addf(out, "nodes %zu\n", nodes);
+	remote_describe(fs->conf.remote, out);
+	stats_describe(out);
+}
+
+mode_t fs_shown_mode(const struct fs *fs, const struct node *n)
+{
+	static const mode_t types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFSOCK};
+	mode_t mode = n->mode & 07777;
+
+	if (n->type == ENTRY_LINK)
+		return S_IFLNK | 0777;
+	if (!(n->have & HAVE_MODE))
+		mode = n->type == ENTRY_DIR ? 0755 : 0644;
+	if (fs->conf.umask_set)
+		mode &= ~fs->conf.umask;
+	return types[n->type] | mode;
+}
+
+void fs_show_locked(struct fs *fs, const struct node *n, struct fs_attr *out)
+{
+	struct stat *st = &out->st;
+	int64_t mtime = n->mtime / NS_PER_S - (n->mtime % NS_PER_S < 0);
+
+	memset(out, 0, sizeof(*out));
+	st->st_ino = n->ino;
+	st->st_mode = fs_shown_mode(fs, n);
+	st->st_nlink = n->flags & NODE_UNLINKED ? 0 : n->type == ENTRY_DIR ? 2 : 1;
+	st->st_uid = fs->conf.uid;
+	st->st_gid = fs->conf.gid;
+	if (n->type == ENTRY_FILE)
+		st->st_size = n->size;
+	else if (n->type == ENTRY_DIR)
+		st->st_size = DIR_SIZE;
+	else if (n->target)
+		st->st_size = (off_t)strlen(n->target);
+	st->st_blksize = SHOWN_BLOCK;
+	st->st_blocks = (st->st_size + 511) / 512;
+	/* Whole seconds, as the server keeps them: what we show before a commit and after it is
+	 * equal. */
+	st->st_mtim.tv_sec = mtime;
+	st->st_atim = st->st_ctim = st->st_mtim;
+	out->ttl = tree_attr_ttl_locked(&fs->tree, n);
+}
+
+void fs_found_locked(struct fs *fs, struct node *n, struct fs_found *out)
+{
+	int64_t names = n->parent ? tree_names_ttl_locked(&fs->tree, n->parent) : 0;
+
+	n->lookups++;
+	out->node = n;
+	fs_show_locked(fs, n, &out->attr);
+	/* A name that we are writing cannot be taken from us by a listing. */
+	if (n->flags & (NODE_LOCAL | NODE_BUSY))
+		out->name_ttl = fs->tree.ttl;
+	else
+		out->name_ttl = names > out->attr.ttl ? names : out->attr.ttl;
+}
+
+int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_found *out,
+	      const struct opctx *ctx)
+{
+	struct node *n;
+	int err = path_check_name(name, strlen(name));
+
+	*out = (struct fs_found){0};
+	if (!err)
+		err = dircache_lookup(&fs->dircache, dir, name, &n, ctx);
+	if (err)
+		return err;
+	if (!n) {
+		mutex_lock(&fs->tree.lock);
+		out->name_ttl = tree_names_ttl_locked(&fs->tree, dir);
+		mutex_unlock(&fs->tree.lock);
+		if (!out->name_ttl)
+			out->name_ttl = fs->tree.ttl; /* the server has just said so */
+		return 0;
+	}
+	/* The kernel will believe what we answer: not a minute where there could be a second. */
+	err = dircache_exact(&fs->dircache, n, ctx);
+	mutex_lock(&fs->tree.lock);
+	if (!err && (n->flags & NODE_UNLINKED))
+		err = -ENOENT;
+	if (!err)
+		fs_found_locked(fs, n, out);
+	tree_unpin_locked(&fs->tree, n);
+	mutex_unlock(&fs->tree.lock);
+	return err;
+}
+
+void fs_forget(struct fs *fs, struct node *n, uint64_t lookups)
+{
+	tree_forget(&fs->tree, n, lookups);
+}
+
+/* Make what we know of n good enough to be shown.  Whoever has it open may go on looking at it
+ * after it lost its name. */
+static int bring_up_to_date(struct fs *fs, struct node *n, const struct opctx *ctx)
+{
+	int err = 0;
+
+	mutex_lock(&fs->tree.lock);
+	bool stale = !(n->flags & (NODE_LOCAL | NODE_BUSY)) && !tree_attr_ttl_locked(&fs->tree, n);
+	mutex_unlock(&fs->tree.lock);
+	if (stale)
+		err = dircache_refresh(&fs->dircache, n, ctx);
+	if (!err)
+		err = dircache_exact(&fs->dircache, n, ctx);
+	mutex_lock(&fs->tree.lock);
+	if (n->flags & NODE_UNLINKED)
+		err = n->file || n->pins ? 0 : -ENOENT;
+	mutex_unlock(&fs->tree.lock);
+	return err;
+}
+
+int fs_getattr(struct fs *fs, struct node *n, struct fs_attr *out, const struct opctx *ctx)
+{
+	int err = bring_up_to_date(fs, n, ctx);
+
+	if (err)
+		return err;
+	mutex_lock(&fs->tree.lock);
+	fs_show_locked(fs, n, out);
+	mutex_unlock(&fs->tree.lock);
+	return 0;
+}
+
+int fs_readlink(struct fs *fs, struct node *n, struct buf *out, const struct opctx *ctx)
+{
+	struct buf path;
+	size_t start = out->len;
+	int err;
+
+	if (n->type != ENTRY_LINK)
+		return -EINVAL;
+	mutex_lock(&fs->tree.lock);
+	bool known = n->target && tree_attr_ttl_locked(&fs->tree, n);
+	if (known)
+		err = buf_adds(out, n->target);
+	mutex_unlock(&fs->tree.lock);
+	if (known)
+		return err;
+	buf_init(&path, PATH_LIMIT + 1);
+	err = tree_path(&fs->tree, n, &path);
+	if (!err)
+		err = remote_readlink(fs->conf.remote, buf_text(&path), out, ctx);
+	buf_free(&path);
+	if (err)
+		return err;
+	mutex_lock(&fs->tree.lock);
+	free(n->target);
+	n->target = strdup(buf_text(out) + start); /* not kept: asked again */
+	mutex_unlock(&fs->tree.lock);
+	return 0;
+}
+
+int fs_open(struct fs *fs, struct node *n, int flags, struct handle **out, bool *keep_cache,
+	    const struct opctx *ctx)
+{
+	bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	int err = 0;
+
+	*out = NULL;
+	*keep_cache = false;
+	if (n->type == ENTRY_DIR)
+		return -EISDIR;
+	if (n->type != ENTRY_FILE)
+		return n->type == ENTRY_LINK ? -ELOOP : -ENXIO;
+	if (writes && fs->conf.read_only)
+		return -EROFS;
+	/* Reads are checked against the size and time known now, and the kernel's pages, too. */
+	if (!(flags & O_TRUNC))
+		err = bring_up_to_date(fs, n, ctx);
+	if (err)
+		return err;
+	if (writes) {
+		mutex_lock(&fs->tree.lock);
+		tree_changed_locked(&fs->tree, n);
+		mutex_unlock(&fs->tree.lock);
+	}
+	err = file_open(&fs->files, n, flags, out, keep_cache, ctx);
+	if (!err && (flags & O_ACCMODE) != O_WRONLY)
+		prefetch_opened(fs->files.prefetch, n);
+	return err;
+}
+
+ssize_t fs_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx)
+{
+	return file_read(h, to, n, at, ctx);
+}
+
+/* Listings that are on their way must not bring back the size before this write. */
+static void about_to_write(struct handle *h)
+{
+	struct tree *t = h->file->files->tree;
+
+	mutex_lock(&t->lock);
+	tree_changed_locked(t, h->file->node);
+	mutex_unlock(&t->lock);
+}
+
+ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const struct opctx *ctx)
+{
+	about_to_write(h);
+	return file_write(h, from, n, at, ctx);
+}
+
+int fs_flush(struct handle *h, const struct opctx *ctx)
+{
+	return file_flush(h, ctx);
+}
+
+int fs_fsync(struct handle *h, const struct opctx *ctx)
+{
+	return file_fsync(h, ctx);
+}
+
+int fs_fallocate(struct handle *h, int mode, int64_t at, int64_t len, const struct opctx *ctx)
+{
+	if (mode)
+		return -EOPNOTSUPP;
+	about_to_write(h);
+	return file_allocate(h, at, len, ctx);
+}
+
+void fs_release(struct handle *h)
+{
+	file_release(h);
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *out, const struct opctx *ctx)
+{
+	/* Most servers cannot tell.  cp, installers and file managers refuse to write where nothing
+	 * is free, so that not knowing is shown as plenty; a full disk is told by the write. */
+	struct space space = {.total = UINT64_C(1) << 40, .free = UINT64_C(1) << 40};
+	int err = remote_space(fs->conf.remote, &space, ctx);
+
+	if (err && err != -EOPNOTSUPP)
+		return err;
+	memset(out, 0, sizeof(*out));
+	out->f_bsize = out->f_frsize = 4096;
+	out->f_blocks = space.total / out->f_frsize;
+	out->f_bfree = out->f_bavail = space.free / out->f_frsize;
+	out->f_files = out->f_ffree = out->f_favail = 1000000000;
+	out->f_namemax = NAME_LIMIT;
+	return 0;
+}
