@@ -210,6 +210,13 @@ int ftp_set_mtime(struct remote *r, const char *path, int64_t mtime, const struc
 	return exchange_end(&x, rc);
 }
 
+/* ftp-srv answers 500 to a chmod that failed: what has worked once is not unlearned. */
+void chmod_learn(struct caps *c, int code)
+{
+	if (c->known[CAP_SITE_CHMOD] != YES)
+		caps_learn(c, CAP_SITE_CHMOD, code);
+}
+
 int ftp_set_mode(struct remote *r, const char *path, uint32_t mode, const struct opctx *ctx)
 {
 	struct exchange x;
@@ -222,7 +229,7 @@ int ftp_set_mode(struct remote *r, const char *path, uint32_t mode, const struct
 		rc = session_command(x.s, &x.reply, ctx, "SITE CHMOD %04o %s", mode & 07777,
 				     buf_text(&x.arg));
 		if (rc >= 0) {
-			caps_learn(&x.s->caps, CAP_SITE_CHMOD, rc);
+			chmod_learn(&x.s->caps, rc);
 			rc = rc / 100 == 2 ? 0 : exchange_refused(&x, VERB_CHMOD);
 		}
 	}

@@ -57,6 +57,9 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 int ftp_list_on(struct session *s, const char *server_dir, struct listing *out,
 		const struct opctx *ctx);
 
+/* What the reply to SITE CHMOD teaches. */
+void chmod_learn(struct caps *c, int code);
+
 /* The operations, by room. */
 int ftp_list(struct remote *r, const char *dir, struct listing *out, const struct opctx *ctx);
 int ftp_stat(struct remote *r, const char *path, unsigned want, struct entry *out,

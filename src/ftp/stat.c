@@ -221,7 +221,7 @@ static void settle_answer(void *arg, size_t i, const struct reply *r)
 
 	switch (s->kinds[i]) {
 	case SETTLE_MODE:
-		caps_learn(s->caps, CAP_SITE_CHMOD, r->code);
+		chmod_learn(s->caps, r->code);
 		s->mode_refused = r->code / 100 != 2;
 		break;
 	case SETTLE_MTIME:
