@@ -216,13 +216,23 @@ int data_finish(struct data *d, short *want)
 	}
 }
 
+/* Under TLS the end is a record (close_notify) that has to be read to be seen. */
+static bool tls_at_end(SSL *ssl)
+{
+	char byte;
+
+	ERR_clear_error();
+	int n = SSL_peek(ssl, &byte, 1);
+	return n <= 0 && SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN;
+}
+
 bool data_at_end(struct data *d)
 {
 	char byte;
 
 	if (d->fd < 0)
 		return true;
-	if (d->ssl && (SSL_get_shutdown(d->ssl) & SSL_RECEIVED_SHUTDOWN))
+	if (d->ssl && d->shaken && tls_at_end(d->ssl))
 		return true;
 	return recv(d->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }

@@ -1,0 +1,212 @@
+/* ftp/download - a RETR as a stream
+ *
+ * Closed early it is cut: the data connection is closed and the one final reply is owed by the
+ * session.  No ABOR: its replies vary in number, and no server needs it. */
+#include "transfer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/stats.h"
+
+enum { SKIP_CHUNK = 64 << 10 };
+
+static int start_read(struct transfer *t, int64_t from, bool may_be_hot)
+{
+	struct session *s = t->x.s;
+	bool can_rest = caps_may(&s->caps, CAP_REST);
+	bool hot = may_be_hot && data_take_hot(s, &t->d, t->x.ctx);
+	int rc = hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
+
+	t->skip = can_rest ? 0 : from;
+	if (rc == 0)
+		rc = transfer_send(t, "RETR", can_rest ? from : 0);
+	if (rc == 0)
+		rc = data_start(s, &t->d, &t->x.reply, t->x.ctx);
+	if (rc == 0)
+		s->rest_set = false;
+	/* The server had given the hot connection up. */
+	if (rc == 425 && hot) {
+		data_close(&t->d);
+		return start_read(t, from, false);
+	}
+	return rc;
+}
+
+/* What the last reply to a RETR says about the bytes before it. */
+static int judge_read(struct transfer *t)
+{
+	int code = t->x.reply.code;
+
+	t->verdict = code;
+	if (code / 100 == 2)
+		return 0;
+	if (code == 426 || code == 425 || code == 421 || code / 100 == 1)
+		return -ECONNRESET;
+	int rc = errmap(VERB_RETR, code, buf_text(&t->x.reply.text), buf_text(&t->x.path));
+	return rc == ERRMAP_MUTE ? -EIO : rc;
+}
+
+static ssize_t at_end(struct transfer *t)
+{
+	struct session *s = t->x.s;
+
+	data_close(&t->d);
+	t->ended = true;
+	/* Asked for before the final reply is here: the next transfer finds its connection open. */
+	session_heat(s);
+	int rc = session_reply(s, &t->x.reply, t->x.ctx);
+	if (rc != 0)
+		return transfer_break_off(t, rc);
+	rc = judge_read(t);
+	transfer_let_go(t, false);
+	return rc;
+}
+
+static ssize_t pull(struct transfer *t, void *to, size_t n)
+{
+	for (;;) {
+		short want;
+		ssize_t got = data_read(&t->d, to, n, &want);
+		if (got > 0) {
+			stats_add(STAT_BYTES_IN, got);
+			return got;
+		}
+		if (got == 0)
+			return at_end(t);
+		if (got != -EAGAIN)
+			return transfer_break_off(t, got == -EPROTO ? -EIO : -ECONNRESET);
+		int rc = session_poll(t->x.s, 0, t->d.fd, want, t->x.ctx);
+		/* An interrupted reader may come back; a stalled link is given up. */
+		if (rc == -EINTR)
+			return rc;
+		if (rc < 0)
+			return transfer_break_off(t, rc);
+	}
+}
+
+static int skip_bytes(struct transfer *t)
+{
+	char *sink = t->skip > 0 ? malloc(SKIP_CHUNK) : NULL;
+	ssize_t n = 1;
+
+	if (t->skip > 0 && !sink)
+		return -ENOMEM;
+	while (t->skip > 0 && n > 0) {
+		size_t want = t->skip < SKIP_CHUNK ? (size_t)t->skip : SKIP_CHUNK;
+		n = pull(t, sink, want);
+		t->skip -= n > 0 ? n : 0;
+	}
+	free(sink);
+	return n < 0 ? (int)n : 0;
+}
+
+static int unpark(struct transfer *t)
+{
+	if (!t->parked)
+		return 0;
+	t->parked = false;
+	int rc = pool_unpark(t->x.ftp->pool, t->x.s, &t->d);
+	if (rc != 0)
+		t->x.s = NULL;
+	return rc;
+}
+
+static ssize_t transfer_read(struct stream *stream, void *to, size_t n, const struct opctx *ctx)
+{
+	struct transfer *t = (struct transfer *)stream;
+	int rc = unpark(t);
+
+	if (rc != 0)
+		return rc;
+	if (!t->x.s)
+		return t->ended && t->verdict / 100 == 2 ? 0 : -ECONNRESET;
+	t->x.ctx = ctx;
+	if ((rc = skip_bytes(t)) != 0)
+		return rc;
+	return t->x.s ? pull(t, to, n) : 0;
+}
+
+static void transfer_park(struct stream *stream)
+{
+	struct transfer *t = (struct transfer *)stream;
+
+	if (t->parked || !t->x.s)
+		return;
+	t->parked = true;
+	pool_park(t->x.ftp->pool, t->x.s, &t->d);
+}
+
+static void read_close(struct stream *stream)
+{
+	struct transfer *t = (struct transfer *)stream;
+
+	if (unpark(t) == 0 && t->x.s) {
+		bool end = data_at_end(&t->d);
+		data_close(&t->d);
+		session_owe(t->x.s, OWED_FINAL);
+		if (!end)
+			stats_add(STAT_CUTS, 1);
+		/* Behind a transfer that may still be running nothing must be sent. */
+		transfer_let_go(t, end);
+	}
+	transfer_free(t);
+}
+
+static int no_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx)
+{
+	(void)s, (void)from, (void)n, (void)ctx;
+	return -EBADF;
+}
+
+static int no_finish(struct stream *s, const struct opctx *ctx)
+{
+	(void)s, (void)ctx;
+	return -EBADF;
+}
+
+static const struct stream_ops OPS = {
+	.read = transfer_read,
+	.write = no_write,
+	.park = transfer_park,
+	.finish = no_finish,
+	.close = read_close,
+};
+
+/* "554 Restart offset is too large": at or behind the end there is nothing to read. */
+static bool beyond_end(const struct transfer *t, int64_t from)
+{
+	return from > 0 && t->x.reply.code == 554;
+}
+
+int ftp_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
+		  const struct opctx *ctx)
+{
+	struct transfer *t;
+	int rc = transfer_begin(r, path, VERB_RETR, &OPS, &t, ctx);
+
+	if (rc != 0)
+		return rc;
+	rc = start_read(t, from, true);
+	if (rc > 0 && beyond_end(t, from)) {
+		t->verdict = 226;
+		t->ended = true;
+		transfer_let_go(t, false);
+		rc = 0;
+	} else if (rc > 0) {
+		data_close(&t->d);
+		rc = transfer_refused(t);
+	} else if (rc < 0) {
+		(void)transfer_break_off(t, rc);
+	} else {
+		t->started = true;
+	}
+	if (rc != 0) {
+		transfer_free(t);
+		return rc;
+	}
+	*out = &t->base;
+	return 0;
+}

@@ -1,0 +1,40 @@
+/* transfer - struct stream over one data connection: RETR (download.c), STOR and APPE (upload.c)
+ *
+ *     read    EPSV            (none when the data connection is hot)
+ *             [REST n] RETR   one flight; 150; bytes; the final reply
+ *     write   EPSV
+ *             STOR | APPE     not waited for: the bytes follow in the same flight, and a refusal is
+ * read when the socket breaks or at finish */
+#ifndef FTPFS_FTP_TRANSFER_H
+#define FTPFS_FTP_TRANSFER_H
+
+#include "ftp_private.h"
+
+struct transfer {
+	struct stream base;
+	struct exchange
+		x; /* x.s is NULL once the session has gone back; x.ctx only during a call */
+	struct data d;
+	enum verb verb;
+	int64_t skip; /* bytes to throw away: the server has no REST */
+	int verdict;  /* code of the final reply, 0: not yet */
+	bool started; /* the 1xx has come */
+	bool parked;
+	bool ended; /* the end of data was seen (read), or sent (write) */
+};
+
+/* Borrow a session for `path`: 0 and *out, or -errno. */
+int transfer_begin(struct remote *r, const char *path, enum verb verb, const struct stream_ops *ops,
+		   struct transfer **out, const struct opctx *ctx);
+void transfer_free(struct transfer *t);
+/* [REST] and `word` path, in one flight where the server bears it. */
+int transfer_send(struct transfer *t, const char *word, int64_t rest);
+/* The session goes back (asking for its next data connection when `heat`); the stream has nothing
+ * more to say to the server. */
+void transfer_let_go(struct transfer *t, bool heat);
+/* The session is of no more use.  Returns `error`. */
+int transfer_break_off(struct transfer *t, int error);
+/* The server refused: -errno; the session goes back. */
+int transfer_refused(struct transfer *t);
+
+#endif

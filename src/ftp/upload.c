@@ -1,0 +1,206 @@
+/* ftp/upload - a STOR or APPE as a stream */
+#include "transfer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/stats.h"
+
+/* A reply came, or must come, while bytes are on their way: 0 to go on, or what went wrong. */
+static int judge_write(struct transfer *t)
+{
+	int code = t->x.reply.code;
+
+	if (code / 100 == 1) {
+		t->started = true;
+		return 0;
+	}
+	t->verdict = code;
+	if (code / 100 == 2)
+		return 0;
+	data_close(&t->d);
+	/* 425 to a hot connection that expired: nothing was stored, the caller begins again. */
+	if (!t->started)
+		return transfer_refused(t);
+	int rc = errmap(t->verb, code, buf_text(&t->x.reply.text), buf_text(&t->x.path));
+	transfer_let_go(t, false);
+	return rc == ERRMAP_MUTE ? -EIO : rc;
+}
+
+/* The socket broke: the reason is in the control connection. */
+static int why_broken(struct transfer *t, int error)
+{
+	int rc = 0;
+
+	data_close(&t->d);
+	while (rc == 0 && !t->verdict && t->x.s) {
+		rc = session_reply(t->x.s, &t->x.reply, t->x.ctx);
+		if (rc == 0)
+			rc = judge_write(t);
+	}
+	if (t->x.s)
+		return transfer_break_off(t, rc ? rc : -ECONNRESET);
+	return rc ? rc : error;
+}
+
+static int take_replies(struct transfer *t)
+{
+	int rc;
+
+	while (t->x.s && !t->verdict && (rc = session_reply_now(t->x.s, &t->x.reply)) != 0) {
+		if (rc < 0)
+			return transfer_break_off(t, rc);
+		if ((rc = judge_write(t)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Wait for the data connection (or a reply that ends the transfer). */
+static int await_data(struct transfer *t, short want)
+{
+	int rc = session_poll(t->x.s, POLLIN, t->d.fd, want, t->x.ctx);
+
+	if (rc < 0)
+		return rc == -EINTR ? rc : transfer_break_off(t, rc);
+	return rc & SESSION_CONTROL ? take_replies(t) : 0;
+}
+
+static int shake(struct transfer *t)
+{
+	struct session *s = t->x.s;
+	short want;
+	int rc;
+
+	while ((rc = data_handshake(&t->d, login_ssl(s->login), s->conf->insecure, &want)) ==
+	       -EAGAIN) {
+		rc = await_data(t, want);
+		if (rc != 0)
+			return rc;
+	}
+	return rc == 0 ? 0 : why_broken(t, rc);
+}
+
+static int transfer_write(struct stream *stream, const void *from, size_t n,
+			  const struct opctx *ctx)
+{
+	struct transfer *t = (struct transfer *)stream;
+	const char *p = from;
+
+	if (!t->x.s)
+		return -ECONNRESET;
+	t->x.ctx = ctx;
+	int rc = shake(t);
+	while (rc == 0 && n > 0) {
+		short want;
+		ssize_t sent = data_write(&t->d, p, n, &want);
+		if (sent > 0) {
+			stats_add(STAT_BYTES_OUT, sent);
+			p += sent;
+			n -= (size_t)sent;
+		} else if (sent == -EAGAIN) {
+			rc = await_data(t, want);
+			if (rc == 0 && t->verdict)
+				rc = -EIO; /* "complete" before we were */
+		} else {
+			rc = why_broken(t, -ECONNRESET);
+		}
+	}
+	return rc;
+}
+
+static int transfer_finish(struct stream *stream, const struct opctx *ctx)
+{
+	struct transfer *t = (struct transfer *)stream;
+	short want;
+
+	if (!t->x.s)
+		return -ECONNRESET;
+	t->x.ctx = ctx;
+	/* Even an empty file needs its handshake: servers refuse a bare FIN. */
+	int rc = shake(t);
+	while (rc == 0 && (rc = data_finish(&t->d, &want)) == -EAGAIN)
+		rc = await_data(t, want);
+	if (rc != 0)
+		return t->x.s && rc != -EINTR ? why_broken(t, rc) : rc;
+	data_close(&t->d);
+	t->ended = true;
+	while (rc == 0 && !t->verdict) {
+		rc = session_reply(t->x.s, &t->x.reply, ctx);
+		if (rc != 0)
+			return transfer_break_off(t, rc);
+		rc = judge_write(t);
+	}
+	transfer_let_go(t, true);
+	return rc;
+}
+
+static void write_close(struct stream *stream)
+{
+	struct transfer *t = (struct transfer *)stream;
+
+	if (t->x.s) {
+		/* A FIN would say that the file is complete. */
+		struct linger reset = {.l_onoff = 1};
+		setsockopt(t->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+		(void)transfer_break_off(t, 0);
+	}
+	transfer_free(t);
+}
+
+static ssize_t no_read(struct stream *s, void *to, size_t n, const struct opctx *ctx)
+{
+	(void)s, (void)to, (void)n, (void)ctx;
+	return -EBADF;
+}
+
+static void no_park(struct stream *s)
+{
+	(void)s; /* an upload cannot be taken up again: its connection is not for the taking */
+}
+
+static const struct stream_ops OPS = {
+	.read = no_read,
+	.write = transfer_write,
+	.park = no_park,
+	.finish = transfer_finish,
+	.close = write_close,
+};
+
+static int start_write(struct transfer *t, enum write_how how, int64_t at)
+{
+	struct session *s = t->x.s;
+
+	if (how == WRITE_APPEND && !caps_may(&s->caps, CAP_APPE))
+		return -EOPNOTSUPP;
+	/* A REST must be answered before the STOR that follows it is sent, or a server without REST
+	 * would truncate the file. */
+	if (how == WRITE_PATCH)
+		return -EOPNOTSUPP;
+	bool hot = data_take_hot(s, &t->d, t->x.ctx);
+	int rc = hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
+	(void)at;
+	return rc == 0 ? transfer_send(t, how == WRITE_APPEND ? "APPE" : "STOR", 0) : rc;
+}
+
+int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
+		   struct stream **out, const struct opctx *ctx)
+{
+	struct transfer *t;
+	int rc = transfer_begin(r, path, how == WRITE_APPEND ? VERB_APPE : VERB_STOR, &OPS, &t,
+				ctx);
+
+	if (rc != 0)
+		return rc;
+	rc = start_write(t, how, at);
+	if (rc != 0) {
+		if (rc != -EOPNOTSUPP)
+			(void)transfer_break_off(t, rc);
+		transfer_free(t);
+		return rc;
+	}
+	*out = &t->base;
+	return 0;
+}
