@@ -5,13 +5,15 @@
  * the only network wait of the program, session_poll().
  *
  * What the server owes us is counted, never guessed from reply codes: `owed` lists, in order, the
- * replies that nobody has waited for yet.  Whoever uses the session next collects them first
- * (session_settle), usually long after they have arrived.
+ * replies that nobody waits for.  They are taken as they come before the replies that somebody does
+ * wait for, usually long after they have arrived.
  *
  *     owed            meaning
- *     OWED_FINAL      the last reply to a transfer that was read to its end or cut.  Any code:
- * Pure-FTPd answers a cut RETR with a second 150 OWED_EPSV       229 to an EPSV sent ahead, so that
- * the next transfer finds its data connection open ("hot")
+ *     OWED_FINAL      the last reply to a transfer that was read to its last byte, or to a NOOP.
+ * Commands may be sent behind it OWED_CUT        the last reply to a RETR that was cut.  Any code:
+ * Pure-FTPd answers with a second 150. Nothing is sent until it is here, since the transfer may
+ * still be running OWED_EPSV       229 to an EPSV sent ahead, so that the next transfer finds its
+ * data connection open ("hot")
  *
  * Any error of the link, a 421, or a reply that cannot be one sets `broken`: the session is then
  * closed by the pool and never used again. */
@@ -27,8 +29,13 @@
 #include "parse/caps.h"
 #include "parse/reply.h"
 
-enum owed { OWED_FINAL, OWED_EPSV };
+enum owed_kind { OWED_FINAL, OWED_CUT, OWED_EPSV };
 enum { SESSION_OWED_MAX = 4 };
+
+struct owed {
+	enum owed_kind kind;
+	unsigned after; /* replies that somebody waits for and that come before it */
+};
 
 /* Bytes of commands sent ahead of their replies: 2,000 short commands, a few round trips for the
  * times of a 10,000-entry directory, and far below what any server's socket buffer takes.  Over TLS
@@ -46,7 +53,7 @@ struct session {
 	struct caps caps; /* copy of the pool's; what is learned goes back at pool_put */
 	struct buf in;	  /* control bytes not yet parsed */
 	struct buf out;	  /* command lines not yet sent */
-	enum owed owed[SESSION_OWED_MAX];
+	struct owed owed[SESSION_OWED_MAX];
 	unsigned nowed;
 	bool broken;
 	bool rest_set; /* a REST whose transfer never came: must be undone before the next */
@@ -98,9 +105,10 @@ int session_batch(struct session *s, const struct session_batch *b, const struct
 int session_settle(struct session *s, const struct opctx *ctx);
 int session_settle_now(struct session *s);
 /* The server owes one more reply. */
-void session_owe(struct session *s, enum owed what);
-/* Ask for the next data connection ahead of its use; never waits. */
-void session_heat(struct session *s);
+void session_owe(struct session *s, enum owed_kind kind);
+/* Ask for the next data connection ahead of its use; never waits.  `awaited` replies, that somebody
+ * is about to wait for, come before the answer. */
+void session_heat(struct session *s, unsigned awaited);
 void session_cool(struct session *s); /* close an unused one */
 /* Nothing unread, not closed: may a command be sent? */
 bool session_alive(struct session *s);

@@ -56,7 +56,7 @@ static ssize_t at_end(struct transfer *t)
 	data_close(&t->d);
 	t->ended = true;
 	/* Asked for before the final reply is here: the next transfer finds its connection open. */
-	session_heat(s);
+	session_heat(s, 1);
 	int rc = session_reply(s, &t->x.reply, t->x.ctx);
 	if (rc != 0)
 		return transfer_break_off(t, rc);
@@ -146,7 +146,7 @@ static void read_close(struct stream *stream)
 	if (unpark(t) == 0 && t->x.s) {
 		bool end = data_at_end(&t->d);
 		data_close(&t->d);
-		session_owe(t->x.s, OWED_FINAL);
+		session_owe(t->x.s, end ? OWED_FINAL : OWED_CUT);
 		if (!end)
 			stats_add(STAT_CUTS, 1);
 		/* Behind a transfer that may still be running nothing must be sent. */

@@ -31,7 +31,8 @@ static void tend(struct session *s, int64_t wanted, bool may_close)
 {
 	int64_t now = clock_monotonic();
 
-	if (session_settle_now(s) != 0 || (s->nowed == 0 && !session_alive(s))) {
+	if (session_settle_now(s) != 0 || (s->nowed == 0 && !session_alive(s)) ||
+	    (s->nowed > 0 && now - s->last_used > s->conf->timeout)) {
 		log_debug("session %u was closed by the server", s->id);
 		s->broken = true;
 		return;

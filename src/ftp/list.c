@@ -84,7 +84,7 @@ static int send_hot(struct session *s, const char *cwd, const char *verb, struct
 	rc = data_start(s, d, &refusal, ctx);
 	reply_free(&refusal);
 	if (rc == 0)
-		session_owe(s, OWED_FINAL);
+		session_owe(s, OWED_CUT);
 	return rc < 0 ? rc : -ENOENT;
 }
 
@@ -131,7 +131,7 @@ static int run_listing(struct session *s, const char *cwd, const char *verb, str
 		if (rc != 0)
 			s->broken = true;
 		else
-			session_heat(s);
+			session_heat(s, 1);
 		if (rc == 0 && (rc = session_reply(s, r, ctx)) == 0) {
 			rc = final_verdict(r);
 			*step = rc > 0 ? STEP_VERB_REFUSED : STEP_DONE;

@@ -205,9 +205,10 @@ static const struct verdict VERDICTS[] = {
 
 static bool connected(CURL *curl)
 {
-	char *ip = NULL;
+	curl_off_t microseconds = 0;
 
-	return curl_easy_getinfo(curl, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip && *ip;
+	return curl_easy_getinfo(curl, CURLINFO_CONNECT_TIME_T, &microseconds) == CURLE_OK &&
+	       microseconds > 0;
 }
 
 /* A time-out or a strange reply: what had been said until then decides. */

@@ -21,6 +21,8 @@ static int await_connection(struct session *s, int fd, const struct opctx *ctx)
 
 bool data_take_hot(struct session *s, struct data *d, const struct opctx *ctx)
 {
+	if (s->nowed > 0 && session_settle(s, ctx) != 0)
+		return false;
 	if (s->hot < 0)
 		return false;
 	if (await_connection(s, s->hot, ctx) != 0 || data_at_end(&(struct data){.fd = s->hot})) {

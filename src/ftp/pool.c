@@ -15,6 +15,8 @@
 
 /* Somebody else's connections may have gone: try one more from time to time. */
 static const int64_t RAISE_AFTER = 60 * NS_PER_S;
+/* The reply to a cut comes within a round trip, or the session is not worth waiting for. */
+static const int64_t CUT_PATIENCE = 2 * NS_PER_S;
 
 static unsigned count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock)
 {
@@ -174,17 +176,19 @@ static int open_in_slot(struct pool *p, struct slot *slot, unsigned id, const st
 
 /* ---- getting ---- */
 
-/* Make a session that was idle, or stolen, ready for its new holder. */
+/* Make a session that was idle, or stolen, ready for its new holder.  Owed replies may come later;
+ * only a cut transfer has to be over. */
 static int ready(struct session *s, const struct opctx *ctx)
 {
-	/* What it owes comes within a round trip, or the session is not worth waiting for. */
 	struct opctx soon = *ctx;
-	int64_t limit = clock_monotonic() + 10 * NS_PER_S;
+	int64_t limit = clock_monotonic() + CUT_PATIENCE;
+	int rc = session_settle_now(s);
 
 	if (soon.deadline > limit)
 		soon.deadline = limit;
-	int rc = session_settle(s, &soon);
-	if (rc == 0 && !session_alive(s))
+	if (rc == 0 && s->nowed > 0 && s->owed[0].kind == OWED_CUT)
+		rc = session_settle(s, &soon);
+	if (rc == 0 && s->nowed == 0 && !session_alive(s))
 		rc = -ECONNRESET;
 	if (rc != 0)
 		s->broken = true;
@@ -242,7 +246,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	} else {
 		if (data.fd >= 0) {
 			data_close(&data);
-			session_owe(*out, OWED_FINAL);
+			session_owe(*out, OWED_CUT);
 		}
 		if (ready(*out, ctx) != 0) {
 			pool_put(p, *out);

@@ -127,10 +127,18 @@ static int send_now(struct session *s)
 	return 0;
 }
 
+/* Behind a transfer that may still be running nothing is sent. */
+static int await_cut(struct session *s, const struct opctx *ctx)
+{
+	for (unsigned i = 0; i < s->nowed; i++)
+		if (s->owed[i].kind == OWED_CUT)
+			return session_settle(s, ctx);
+	return 0;
+}
+
 int session_flush(struct session *s, const struct opctx *ctx)
 {
-	/* What is owed comes before the replies to what is sent now. */
-	int rc = session_settle(s, ctx);
+	int rc = await_cut(s, ctx);
 
 	if (rc != 0)
 		return rc;
@@ -189,7 +197,7 @@ static int parse_one(struct session *s, struct reply *r)
 	return r->code == 421 ? broken(s, -ECONNRESET) : 1;
 }
 
-int session_reply_now(struct session *s, struct reply *r)
+static int next_reply_now(struct session *s, struct reply *r)
 {
 	for (;;) {
 		bool got;
@@ -203,6 +211,63 @@ int session_reply_now(struct session *s, struct reply *r)
 	}
 }
 
+static void take_epsv(struct session *s, const struct reply *r)
+{
+	uint16_t port;
+
+	if (r->code != 229 || reply_epsv(r, &port) != 0)
+		return;
+	s->hot = data_connect(login_fd(s->login), port);
+	s->hot_since = clock_monotonic();
+	if (s->hot < 0)
+		s->hot = -1;
+	else
+		stats_add(STAT_DATA_CONNECTIONS, 1);
+}
+
+/* r is the reply that was owed first. */
+static void paid(struct session *s, const struct reply *r)
+{
+	enum owed_kind kind = s->owed[0].kind;
+
+	/* Some answer a cut with two replies: what comes before the 229 belongs to the transfer. */
+	if (kind == OWED_EPSV && r->code < 500 && r->code != 229 && r->code != 227)
+		return;
+	if (kind == OWED_EPSV)
+		take_epsv(s, r);
+	s->nowed--;
+	memmove(s->owed, s->owed + 1, s->nowed * sizeof s->owed[0]);
+}
+
+static bool owes_next(const struct session *s)
+{
+	return s->nowed > 0 && s->owed[0].after == 0;
+}
+
+int session_settle_now(struct session *s)
+{
+	struct reply r;
+	int rc = 0;
+
+	reply_init(&r);
+	while (owes_next(s) && (rc = next_reply_now(s, &r)) == 1)
+		paid(s, &r);
+	reply_free(&r);
+	return rc < 0 ? rc : 0;
+}
+
+int session_reply_now(struct session *s, struct reply *r)
+{
+	int rc = session_settle_now(s);
+
+	if (rc != 0 || owes_next(s))
+		return rc;
+	rc = next_reply_now(s, r);
+	if (rc == 1 && s->nowed > 0)
+		s->owed[0].after--;
+	return rc;
+}
+
 int session_reply(struct session *s, struct reply *r, const struct opctx *ctx)
 {
 	int rc;
@@ -213,6 +278,18 @@ int session_reply(struct session *s, struct reply *r, const struct opctx *ctx)
 			return broken(s, rc);
 	}
 	return rc < 0 ? rc : 0;
+}
+
+int session_settle(struct session *s, const struct opctx *ctx)
+{
+	int rc;
+
+	while ((rc = session_settle_now(s)) == 0 && owes_next(s)) {
+		rc = session_poll(s, POLLIN, -1, 0, ctx);
+		if (rc < 0)
+			return broken(s, rc);
+	}
+	return rc;
 }
 
 int session_command(struct session *s, struct reply *r, const struct opctx *ctx, const char *format,
@@ -325,7 +402,7 @@ int session_batch(struct session *s, const struct session_batch *b, const struct
 		return -ENOMEM;
 	buf_init(&f.line, SESSION_LINE * 2);
 	reply_init(&r);
-	int rc = session_settle(s, ctx);
+	int rc = await_cut(s, ctx);
 	if (rc == 0)
 		rc = fly(&f, &r, ctx);
 	reply_free(&r);
@@ -336,12 +413,17 @@ int session_batch(struct session *s, const struct session_batch *b, const struct
 
 /* ---- what is owed ---- */
 
-void session_owe(struct session *s, enum owed what)
+static void owe_after(struct session *s, enum owed_kind kind, unsigned awaited)
 {
 	if (s->nowed == SESSION_OWED_MAX)
 		s->broken = true;
 	else
-		s->owed[s->nowed++] = what;
+		s->owed[s->nowed++] = (struct owed){kind, awaited};
+}
+
+void session_owe(struct session *s, enum owed_kind kind)
+{
+	owe_after(s, kind, 0);
 }
 
 void session_cool(struct session *s)
@@ -351,13 +433,13 @@ void session_cool(struct session *s)
 	s->hot = -1;
 }
 
-void session_heat(struct session *s)
+void session_heat(struct session *s, unsigned awaited)
 {
 	if (s->broken || s->hot >= 0 || !session_pipelines(s) || !caps_may(&s->caps, CAP_EPSV) ||
 	    s->caps.known[CAP_EPSV] != YES)
 		return;
 	for (unsigned i = 0; i < s->nowed; i++)
-		if (s->owed[i] == OWED_EPSV)
+		if (s->owed[i].kind == OWED_EPSV)
 			return;
 	if (session_queue(s, "EPSV") != 0)
 		return;
@@ -365,56 +447,7 @@ void session_heat(struct session *s)
 		s->broken = true; /* a control socket that does not take ten bytes is not worth
 				     keeping */
 	else
-		session_owe(s, OWED_EPSV);
-}
-
-static void take_epsv(struct session *s, const struct reply *r)
-{
-	uint16_t port;
-
-	if (r->code != 229 || reply_epsv(r, &port) != 0)
-		return;
-	s->hot = data_connect(login_fd(s->login), port);
-	s->hot_since = clock_monotonic();
-	if (s->hot < 0)
-		s->hot = -1;
-	else
-		stats_add(STAT_DATA_CONNECTIONS, 1);
-}
-
-static void paid(struct session *s, const struct reply *r)
-{
-	/* Some answer a cut with two replies: what comes before the 229 belongs to the transfer. */
-	if (s->owed[0] == OWED_EPSV && r->code < 500 && r->code != 229 && r->code != 227)
-		return;
-	if (s->owed[0] == OWED_EPSV)
-		take_epsv(s, r);
-	s->nowed--;
-	memmove(s->owed, s->owed + 1, s->nowed * sizeof s->owed[0]);
-}
-
-int session_settle_now(struct session *s)
-{
-	struct reply r;
-	int rc = 0;
-
-	reply_init(&r);
-	while (s->nowed > 0 && (rc = session_reply_now(s, &r)) == 1)
-		paid(s, &r);
-	reply_free(&r);
-	return rc < 0 ? rc : 0;
-}
-
-int session_settle(struct session *s, const struct opctx *ctx)
-{
-	struct reply r;
-	int rc = 0;
-
-	reply_init(&r);
-	while (rc == 0 && s->nowed > 0 && (rc = session_reply(s, &r, ctx)) == 0)
-		paid(s, &r);
-	reply_free(&r);
-	return rc;
+		owe_after(s, OWED_EPSV, awaited);
 }
 
 bool session_alive(struct session *s)

@@ -13,7 +13,7 @@ void transfer_let_go(struct transfer *t, bool heat)
 	if (!s)
 		return;
 	if (heat && !s->broken)
-		session_heat(s);
+		session_heat(s, 0);
 	pool_put(t->x.ftp->pool, s);
 	t->x.s = NULL;
 }
