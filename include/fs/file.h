@@ -14,8 +14,9 @@
  * file.lock is dropped whenever the network is used (FILLING, COMMITTING, streaming); `busy` is set
  * meanwhile and everyone else who would change the file waits on `settled`.
  *
- * The promise: fs_flush (close) and fs_fsync return 0 only if the server has confirmed every byte
- * written before the call.  An error is returned to that caller and kept for the next fsync/close of each other
+ * The promise: fs_flush (close) of a handle open for writing, and fs_fsync of any, return 0 only if the
+ * server has confirmed every byte written before the call.  (The close of a reader commits nothing: it
+ * would put half of somebody's save on the server, or wait for somebody else's lost link.)  An error is returned to that caller and kept for the next fsync/close of each other
  * handle; the spool stays and the next commit tries again. */
 #ifndef FTPFS_FS_FILE_H
 #define FTPFS_FS_FILE_H

@@ -50,6 +50,9 @@ enum login_failure {
  * -EOPNOTSUPP with a line for the user in *why. */
 int login_init(const char **why);
 
+/* libcurl's name and version, and those of what it is built with. */
+const char *login_library(void);
+
 struct login; /* a logged-in control connection: libcurl's handle and the socket under it */
 
 /* 0 and *out; or -errno, *failure, and one line for the user (the server's own words included) in

@@ -1,5 +1,5 @@
-/* fs/file_private - what the rooms of open files share: file.c, change.c, remove.c, commit.c,
- * upload.c, reader.c and version.c. */
+/* fs/file_private - what the rooms of open files share: file.c, spooled.c, resize.c, remove.c,
+ * commit.c, store.c, reader.c and version.c. */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
 
@@ -8,29 +8,31 @@
 
 /* version.c */
 
-/* What the server says now of `path`: type, size, time, by whatever way it knows.  e->have tells what
- * could be learned.  -ENOENT. */
+/* What the server says now of `path`: type, size, time, by whatever way it knows.  e->have tells
+ * what could be learned.  -ENOENT. */
 int version_ask(struct remote *r, const char *path, struct entry *e, const struct opctx *ctx);
 /* Is e still the regular file of that size and mtime (-1, REMOTE_KEEP_MTIME: not known)? */
 bool version_same(const struct entry *e, int64_t size, int64_t mtime, int64_t own_mtime);
 /* 0 after ns, or at once what opctx_check() says. */
 int version_pause(const struct opctx *ctx, int64_t ns);
 
-/* open.c */
+/* file.c */
 
 /* The open file of n with one more reference, or NULL: n is not open. */
 struct file *file_of(struct files *files, struct node *n);
 /* The same, made when there is none; 0, -ENOMEM. */
 int file_get(struct files *files, struct node *n, struct file **out);
 void file_put(struct file *f);
+bool handle_writes(const struct handle *h);
 
-/* spooled.c: the file and its spool.  All under f->lock, which is given back while the network is used. */
+/* spooled.c: the file and its spool.  All under f->lock, which is given back while the network is
+ * used. */
 
 int file_wait_idle_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
 void file_busy_locked(struct file *f) REQUIRES(f->lock);
 void file_idle_locked(struct file *f) REQUIRES(f->lock);
-/* The file is idle: give it a spool if it has none. */
-int file_spool_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
+/* The file is idle: give it a spool if it has none; !keep: the server's content does not matter. */
+int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx) REQUIRES(f->lock);
 /* [from, to) of the spool can be read now.  Waits, and fetches. */
 int file_present_locked(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 	REQUIRES(f->lock);
@@ -38,10 +40,13 @@ int file_present_locked(struct file *f, int64_t from, int64_t to, const struct o
 void file_changed_locked(struct file *f) REQUIRES(f->lock);
 /* The spool is CLEAN and nobody writes: the server's copy takes over. */
 void file_unspool_locked(struct file *f) REQUIRES(f->lock);
-/* Nobody is left to ask for another commit: the spool stays on disk, the node shows the server's file. */
+/* The changes were refused and their author knows: back to what the server has. */
+void file_drop_changes_locked(struct file *f) REQUIRES(f->lock);
+/* Nobody is left to ask for another commit: the spool stays on disk, the node shows the server's
+ * file. */
 void file_give_up_locked(struct file *f) REQUIRES(f->lock);
 
-/* upload.c: one try to give the server what it lacks. */
+/* store.c: one try to give the server what it lacks. */
 struct commit {
 	struct file *file;
 	struct files *files;
@@ -53,19 +58,22 @@ struct commit {
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
 	struct entry settled;
-	int64_t progress;    /* monotonic ns: when the server last took something */
+	int64_t progress;     /* monotonic ns: when the server last took something */
+	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
 	unsigned short_sizes; /* SIZE disagreed with what a 226 had confirmed so often */
 };
 
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 	REQUIRES(f->lock);
-void upload_end_locked(struct commit *c) REQUIRES(c->file->lock);
-/* Open the upload that suits what changed. */
-int upload_open(struct commit *c);
-/* Give it the spool's bytes up to the file's end. */
-int upload_send(struct commit *c);
-void upload_drop(struct stored *s);
-/* From what is there to c->settled. */
+void upload_end_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
+/* Follow the writer: what the spool has by now. */
+int upload_some(struct commit *c);
+/* All of it, confirmed: c->settled is what the server has.  -EAGAIN: it confirmed what it has not
+ * got. */
 int upload_all(struct commit *c);
+void upload_drop(struct stored *s);
+/* Remove the temporary sibling, if there is one and the link stands. */
+void upload_discard_temp(struct commit *c);
+bool upload_may_append(const struct stored *s, const struct spool *spool);
 
 #endif

@@ -2,11 +2,14 @@
  *
  * An item is one thing asked for ahead of its user, keyed by its node, which it pins:
  *
- *     state     a listing                      a file                            left by
- *     QUEUED    -                              bytes reserved, nobody at it      worker -> RUNNING
- *     RUNNING   a worker is at the server      the same                          HELD | FAILED |
- * gone HELD      listed, no user came yet       its bytes are here                claimed, too old
- *     FAILED    remembered, so that the same refusal is not asked for again      too old
+ *     state    of a listing                  of a file
+ *     QUEUED   -                             its bytes are reserved
+ *     RUNNING  a thread is at the server     the same
+ *     HELD     listed, no user came for it   its bytes are here
+ *     FAILED   remembered, so that what the server refused is not asked for again
+ *
+ * QUEUED -> RUNNING -> HELD or FAILED; RUNNING -> QUEUED when no connection was free.  An item goes
+ * when it was claimed, is of another version, or is too old.
  *
  * Whoever is done with an item that is RUNNING marks it dropped; its worker removes it.  Removed
  * items are buried and freed by prefetch_reap(), since their pins need tree.lock.

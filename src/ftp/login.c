@@ -47,6 +47,11 @@ int login_init(const char **why)
 	return 0;
 }
 
+const char *login_library(void)
+{
+	return curl_version();
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct attempt *a = arg;
@@ -78,14 +83,25 @@ static int on_debug(CURL *curl, curl_infotype type, char *data, size_t n, void *
 	return 0;
 }
 
+/* libcurl reads ~/.netrc for a user in the URL, but not for one given by CURLOPT_USERNAME. */
+static void add_user(CURL *curl, struct buf *url, const char *user)
+{
+	char *escaped = curl_easy_escape(curl, user, 0);
+
+	buf_addf(url, "%s@", escaped ? escaped : "");
+	curl_free(escaped);
+}
+
 static int set_url(CURL *curl, const struct login_conf *conf)
 {
 	struct buf url;
 	bool bracket = conf->ipv6_literal;
 
-	buf_init(&url, 1024);
-	buf_addf(&url, "%s://%s%s%s", conf->implicit_tls ? "ftps" : "ftp", bracket ? "[" : "",
-		 conf->host, bracket ? "]" : "");
+	buf_init(&url, 4096);
+	buf_addf(&url, "%s://", conf->implicit_tls ? "ftps" : "ftp");
+	if (conf->user && !conf->password)
+		add_user(curl, &url, conf->user);
+	buf_addf(&url, "%s%s%s", bracket ? "[" : "", conf->host, bracket ? "]" : "");
 	if (conf->port)
 		buf_addf(&url, ":%u", conf->port);
 	buf_adds(&url, "/");
@@ -98,12 +114,12 @@ static int set_url(CURL *curl, const struct login_conf *conf)
 
 static void set_credentials(CURL *curl, const struct login_conf *conf)
 {
-	if (conf->user)
-		curl_easy_setopt(curl, CURLOPT_USERNAME, conf->user);
-	if (conf->password)
+	if (conf->password) {
+		curl_easy_setopt(curl, CURLOPT_USERNAME, conf->user ? conf->user : "anonymous");
 		curl_easy_setopt(curl, CURLOPT_PASSWORD, conf->password);
-	else
+	} else {
 		curl_easy_setopt(curl, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+	}
 	if (conf->account)
 		curl_easy_setopt(curl, CURLOPT_FTP_ACCOUNT, conf->account);
 }
@@ -237,6 +253,16 @@ static struct verdict judge(CURL *curl, const struct attempt *a, CURLcode code, 
 	return judge_silence(curl, a, code);
 }
 
+/* "Connection refused" says more than "Couldn't connect to server". */
+static const char *system_reason(CURL *curl, CURLcode code)
+{
+	long error = 0;
+
+	if (code == CURLE_COULDNT_CONNECT)
+		curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+	return error ? strerrordesc_np((int)error) : curl_easy_strerror(code);
+}
+
 static int explain(CURL *curl, const struct attempt *a, CURLcode code, enum login_failure *failure,
 		   struct buf *why)
 {
@@ -254,7 +280,7 @@ static int explain(CURL *curl, const struct attempt *a, CURLcode code, enum logi
 	    (v.failure == LOGIN_NO_CONNECT && a->said.len > 0))
 		buf_addf(why, "%s", *line ? line : curl_easy_strerror(code));
 	else
-		buf_addf(why, "%s", curl_easy_strerror(code));
+		buf_addf(why, "%s", system_reason(curl, code));
 	return v.error;
 }
 

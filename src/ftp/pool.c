@@ -15,6 +15,8 @@
 
 /* Somebody else's connections may have gone: try one more from time to time. */
 static const int64_t RAISE_AFTER = 60 * NS_PER_S;
+/* Pools of at least so many sessions may be filled by the background. */
+enum { BACKGROUND_FILLS = 6 };
 /* The reply to a cut comes within a round trip, or the session is not worth waiting for. */
 static const int64_t CUT_PATIENCE = 2 * NS_PER_S;
 
@@ -108,11 +110,23 @@ static struct slot *free_slot_locked(struct pool *p) REQUIRES(p->lock)
 	return NULL;
 }
 
+/* Small pools keep a session back from the background.  In larger ones some session comes free
+ * every fraction of a round trip, and who waits in the foreground gets it: keeping one back would
+ * only waste it. */
+static bool background_admitted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	unsigned busy = busy_locked(p);
+
+	if (p->waiting > 0)
+		return false;
+	return busy == 0 || busy + (p->limit >= BACKGROUND_FILLS ? 0 : 1) < p->limit;
+}
+
 static bool admitted_locked(const struct pool *p, enum purpose purpose, bool background)
 	REQUIRES(p->lock)
 {
 	if (background)
-		return p->waiting == 0 && (busy_locked(p) + 1 < p->limit || busy_locked(p) == 0);
+		return background_admitted_locked(p);
 	if (purpose == FOR_TRANSFER && p->limit > 1)
 		return transfers_locked(p) + 1 < p->limit;
 	return true;

@@ -1,0 +1,203 @@
+/* fs/commit - spool -> server, by the cheapest way that is safe, and proof that it arrived. */
+#include "fs/commit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "file_private.h"
+#include "tree_private.h"
+
+#define PAUSE_FIRST (50 * NS_PER_MS)
+#define PAUSE_MAX   (2 * NS_PER_S)
+
+/* A server that confirms what it has not got is asked to take it so many times in all: on some,
+ * that is how a data connection that broke shows. */
+enum { SHORT_SIZES_MAX = 3 };
+
+static bool worth_another(const struct commit *c, int rc)
+{
+	return remote_link_error(rc) || (rc == -EAGAIN && c->short_sizes < SHORT_SIZES_MAX);
+}
+
+/* Until files->timeout has passed without the server taking anything. */
+static int store(struct commit *c)
+{
+	int64_t pause = PAUSE_FIRST;
+	int64_t progress;
+	int rc;
+
+	c->progress = clock_monotonic();
+	for (;;) {
+		int ended;
+
+		progress = c->progress;
+		rc = upload_all(c);
+		if (!rc || !worth_another(c, rc))
+			break;
+		if (c->progress != progress)
+			pause = PAUSE_FIRST;
+		if (clock_monotonic() + pause - c->progress > c->files->timeout)
+			break;
+		ended = version_pause(c->ctx, pause);
+		if (ended) {
+			rc = ended == -EINTR ? ended : rc;
+			break;
+		}
+		pause = 2 * pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
+	}
+	if (rc && rc != -EINTR && !remote_link_error(rc))
+		upload_discard_temp(c);
+	return rc == -EAGAIN ? -EIO : rc;
+}
+
+/* The node becomes what the server says; what was set during the commit is for the next one. */
+static void publish_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
+{
+	struct tree *t = c->files->tree;
+	struct node *n = f->node;
+	const struct entry *e = &c->settled;
+
+	mutex_lock(&t->lock);
+	n->size = c->spool->size;
+	if ((e->have & HAVE_MTIME) && f->want_mtime == REMOTE_KEEP_MTIME) {
+		n->mtime = e->mtime;
+		n->mtime_slack = e->mtime_slack;
+		n->have = (uint8_t)((n->have & ~HAVE_EXACT_MTIME) |
+				    (e->have & (HAVE_MTIME | HAVE_EXACT_MTIME)));
+	} else if (c->mtime == REMOTE_KEEP_MTIME) {
+		/* Our own clock is near the server's at best. */
+		n->have = (uint8_t)(n->have & ~HAVE_EXACT_MTIME);
+		n->mtime_slack = 60 * NS_PER_S;
+	}
+	if ((e->have & HAVE_MODE) && f->want_mode == REMOTE_KEEP_MODE) {
+		n->mode = e->mode;
+		n->have |= HAVE_MODE;
+	}
+	node_clear(n, NODE_LOCAL);
+	n->fresh_until = clock_monotonic() + t->ttl;
+	n->cached_size = f->pages_good && (n->have & HAVE_EXACT_MTIME) ? n->size : -1;
+	n->cached_mtime = n->mtime;
+	tree_changed_locked(t, n);
+	mutex_unlock(&t->lock);
+}
+
+static void stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
+{
+	bool moved = f->writes != c->writes;
+
+	if (!moved) {
+		f->want_mtime = REMOTE_KEEP_MTIME;
+		f->want_mode = REMOTE_KEEP_MODE;
+	}
+	spool_clean(c->spool, c->spool->size);
+	f->no_follow = false;
+	if (f->state == FILE_COMMITTING) {
+		f->state = moved ? FILE_DIRTY : FILE_CLEAN;
+		publish_locked(c, f);
+	}
+	file_unspool_locked(f);
+}
+
+static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->lock)
+{
+	if (f->state != FILE_COMMITTING)
+		return;
+	if (rc == -EINTR) {
+		f->state = FILE_DIRTY;
+		return;
+	}
+	f->state = FILE_FAILED;
+	for (struct handle *h = f->handles; h; h = h->next)
+		if (handle_writes(h))
+			h->error = rc;
+	log_error("%s: not stored on the server: %s; its changes are in %s", buf_text(&c->path),
+		  strerror(-rc), c->spool->path);
+}
+
+/* A commit that starts while the name is being removed would bring it back. */
+static int may_begin_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	int rc = 0;
+
+	while (rc == 0 && (f->busy || clock_monotonic() < f->doomed_until)) {
+		if (f->state == FILE_CLEAN || f->state == FILE_ORPHAN)
+			return 0;
+		rc = cond_wait_ctx(&f->settled, &f->lock, ctx);
+	}
+	return rc;
+}
+
+int commit_file(struct file *f, const struct opctx *ctx)
+{
+	struct commit c;
+	int rc;
+
+	mutex_lock(&f->lock);
+	rc = may_begin_locked(f, ctx);
+	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN) {
+		mutex_unlock(&f->lock);
+		return rc;
+	}
+	f->state = FILE_COMMITTING;
+	upload_begin_locked(&c, f, ctx);
+	mutex_unlock(&f->lock);
+	rc = store(&c);
+	mutex_lock(&f->lock);
+	upload_end_locked(&c, f);
+	if (rc)
+		failed_locked(&c, f, rc);
+	else
+		stored_locked(&c, f);
+	mutex_unlock(&f->lock);
+	buf_free(&c.path);
+	return rc;
+}
+
+/* ---- following a sequential writer ---- */
+
+/* Less than this is left to the next write, or to the commit. */
+enum { FOLLOW_CHUNK = 64 << 10 };
+
+static bool worth_following_locked(struct file *f) REQUIRES(f->lock)
+{
+	const struct spool *s = f->spool;
+
+	if (f->busy || f->no_follow || !s || f->state != FILE_DIRTY ||
+	    clock_monotonic() < f->doomed_until)
+		return false;
+	if (f->stored.upload)
+		return s->size - f->stored.sent >= FOLLOW_CHUNK;
+	if (f->run_to - f->run_from < COMMIT_STREAM_AFTER || f->run_to != s->size)
+		return false;
+	return s->whole ? f->run_from == 0 : upload_may_append(&f->stored, s);
+}
+
+void commit_follow(struct file *f, const struct opctx *ctx)
+{
+	struct commit c;
+	int rc;
+
+	mutex_lock(&f->lock);
+	if (!worth_following_locked(f)) {
+		mutex_unlock(&f->lock);
+		return;
+	}
+	upload_begin_locked(&c, f, ctx);
+	mutex_unlock(&f->lock);
+	rc = upload_some(&c);
+	mutex_lock(&f->lock);
+	upload_end_locked(&c, f);
+	f->no_follow = rc != 0;
+	mutex_unlock(&f->lock);
+	if (rc)
+		log_info("%s: upload dropped (%s); all of it is sent at close", buf_text(&c.path),
+			 strerror(-rc));
+	buf_free(&c.path);
+}
+
+void commit_unfollow_locked(struct file *f)
+{
+	upload_drop(&f->stored);
+}

@@ -1,0 +1,486 @@
+/* fs/file - open files: each read and write goes to a reader or to the spool. */
+#include "fs/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "file_private.h"
+#include "fs/commit.h"
+#include "fs/prefetch.h"
+#include "fs/reader.h"
+
+/* ---- one struct file per open node ---- */
+
+static struct file *file_new(struct files *files, struct node *n)
+{
+	struct file *f = calloc(1, sizeof *f);
+
+	if (!f)
+		return NULL;
+	f->files = files;
+	f->node = n;
+	f->refs = 1;
+	f->want_mtime = REMOTE_KEEP_MTIME;
+	f->want_mode = REMOTE_KEEP_MODE;
+	f->stored.mtime = REMOTE_KEEP_MTIME;
+	atomic_init(&f->own_mtime, REMOTE_KEEP_MTIME);
+	mutex_init(&f->lock);
+	cond_init(&f->settled);
+	return f;
+}
+
+static void file_free(struct file *f)
+{
+	upload_drop(&f->stored);
+	if (f->stored.temp) {
+		/* Litter of a lost link; nobody waits for it, and it may fail. */
+		struct opctx ctx = opctx_for(f->files->timeout);
+
+		remote_remove(f->files->remote, f->stored.temp, &ctx);
+		free(f->stored.temp);
+	}
+	reader_drop(f->filler);
+	spool_destroy(f->spool);
+	cond_destroy(&f->settled);
+	mutex_destroy(&f->lock);
+	free(f);
+}
+
+struct file *file_of(struct files *files, struct node *n)
+{
+	struct file *f;
+
+	mutex_lock(&files->tree->lock);
+	f = n->file;
+	if (f)
+		f->refs++;
+	mutex_unlock(&files->tree->lock);
+	return f;
+}
+
+int file_get(struct files *files, struct node *n, struct file **out)
+{
+	struct file *f = file_new(files, n), *spare = NULL;
+
+	if (!f)
+		return -ENOMEM;
+	mutex_lock(&files->tree->lock);
+	if (n->file) {
+		spare = f;
+		f = n->file;
+		f->refs++;
+	} else {
+		f->stored.on_server = !(n->flags & NODE_LOCAL);
+		tree_pin_locked(n);
+		n->file = f;
+	}
+	mutex_unlock(&files->tree->lock);
+	if (spare)
+		file_free(spare);
+	*out = f;
+	return 0;
+}
+
+void file_put(struct file *f)
+{
+	struct tree *t = f->files->tree;
+	struct node *n = f->node;
+	bool last;
+
+	mutex_lock(&t->lock);
+	last = --f->refs == 0;
+	if (last)
+		n->file = NULL;
+	mutex_unlock(&t->lock);
+	if (!last)
+		return;
+	file_free(f);
+	tree_unpin(t, n);
+}
+
+/* ---- handles ---- */
+
+bool handle_writes(const struct handle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY || (h->flags & O_TRUNC);
+}
+
+static struct handle *handle_new(struct file *f, int flags)
+{
+	struct handle *h = calloc(1, sizeof *h);
+
+	if (!h)
+		return NULL;
+	h->file = f;
+	h->flags = flags;
+	mutex_init(&h->reader_made);
+	return h;
+}
+
+static void handle_free(struct handle *h)
+{
+	reader_drop(h->reader);
+	mutex_destroy(&h->reader_made);
+	free(h);
+}
+
+static void link_locked(struct file *f, struct handle *h) REQUIRES(f->lock)
+{
+	h->next = f->handles;
+	f->handles = h;
+	f->writers += handle_writes(h);
+}
+
+static void unlink_locked(struct file *f, struct handle *h) REQUIRES(f->lock)
+{
+	struct handle **p = &f->handles;
+
+	while (*p != h)
+		p = &(*p)->next;
+	*p = h->next;
+	f->writers -= handle_writes(h);
+}
+
+/* The kernel's pages are good while the file is what it was when they were filled. */
+static bool pages_good(struct file *f)
+{
+	struct node *n = f->node;
+	struct tree *t = f->files->tree;
+	bool exact, good;
+
+	mutex_lock(&t->lock);
+	exact = (n->have & HAVE_SIZE) && (n->have & HAVE_EXACT_MTIME);
+	good = exact && !(n->flags & NODE_BUSY) && n->cached_size == n->size &&
+	       n->cached_mtime == n->mtime;
+	if (!(n->flags & NODE_BUSY)) {
+		n->cached_size = exact ? n->size : -1;
+		n->cached_mtime = n->mtime;
+	}
+	mutex_unlock(&t->lock);
+	return good;
+}
+
+static int empty_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	int rc = file_wait_idle_locked(f, ctx);
+
+	if (rc == 0)
+		rc = file_spool_locked(f, false, ctx);
+	if (rc)
+		return rc;
+	if (f->stored.upload)
+		commit_unfollow_locked(f);
+	rc = spool_truncate(f->spool, 0);
+	if (rc == 0)
+		file_changed_locked(f);
+	f->pages_good = true;
+	return rc;
+}
+
+/* f is a reference that the handle keeps; the caller may empty the file or give it a first spool.
+ */
+static int open_handle(struct file *f, int flags, bool empty, int64_t mode, struct handle **out,
+		       const struct opctx *ctx)
+{
+	struct handle *h = handle_new(f, flags);
+	int rc = 0;
+
+	if (!h)
+		return -ENOMEM;
+	mutex_lock(&f->lock);
+	link_locked(f, h);
+	if (empty)
+		rc = empty_locked(f, ctx);
+	if (rc == 0 && mode != REMOTE_KEEP_MODE)
+		f->want_mode = mode;
+	if (rc) {
+		unlink_locked(f, h);
+		file_unspool_locked(f);
+	}
+	mutex_unlock(&f->lock);
+	if (rc)
+		handle_free(h);
+	else
+		*out = h;
+	return rc;
+}
+
+int file_open(struct files *files, struct node *n, int flags, struct handle **out, bool *keep_cache,
+	      const struct opctx *ctx)
+{
+	struct file *f;
+	int rc = file_get(files, n, &f);
+
+	if (rc)
+		return rc;
+	rc = open_handle(f, flags, flags & O_TRUNC, REMOTE_KEEP_MODE, out, ctx);
+	if (rc) {
+		file_put(f);
+		return rc;
+	}
+	if (handle_writes(*out))
+		prefetch_drop(files->prefetch, n);
+	*keep_cache = pages_good(f);
+	return 0;
+}
+
+int file_create(struct files *files, struct node *n, int flags, uint32_t mode, struct handle **out,
+		const struct opctx *ctx)
+{
+	struct file *f;
+	int rc = file_get(files, n, &f);
+
+	if (rc)
+		return rc;
+	rc = open_handle(f, flags, true, mode, out, ctx);
+	if (rc)
+		file_put(f);
+	return rc;
+}
+
+/* ---- reading ---- */
+
+static ssize_t read_ahead(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx)
+{
+	struct files *files = h->file->files;
+	struct node *node = h->file->node;
+	int64_t size, mtime;
+	ssize_t got;
+	bool known;
+
+	if (!files->prefetch)
+		return -EAGAIN;
+	mutex_lock(&files->tree->lock);
+	known = node->have & HAVE_SIZE;
+	size = node->size;
+	mtime = node->mtime;
+	mutex_unlock(&files->tree->lock);
+	if (!known || size > PREFETCH_SMALL)
+		return -EAGAIN;
+	if (at >= size)
+		return 0;
+	if ((int64_t)n > size - at)
+		n = (size_t)(size - at);
+	got = prefetch_read(files->prefetch, node, size, mtime, to, n, at, ctx);
+	return got == (ssize_t)n || got == -EINTR ? got : -EAGAIN;
+}
+
+/* The handle's reader for this version of the file, held; NULL with *rc == 0 when there is none and
+ * `make` is not set. */
+static struct reader *take_reader(struct handle *h, uint64_t version, bool make, int *rc)
+{
+	struct file *f = h->file;
+	struct node *n = f->node;
+	struct reader *r;
+
+	*rc = 0;
+	mutex_lock(&h->reader_made);
+	if (h->reader && h->version != version) {
+		reader_drop(h->reader);
+		h->reader = NULL;
+	}
+	if (!h->reader && make) {
+		int64_t size, mtime;
+
+		mutex_lock(&f->files->tree->lock);
+		size = n->have & HAVE_SIZE ? n->size : -1;
+		mtime = n->have & HAVE_EXACT_MTIME ? n->mtime : REMOTE_KEEP_MTIME;
+		mutex_unlock(&f->files->tree->lock);
+		*rc = reader_create(f, size, mtime, &h->reader);
+		h->version = version;
+	}
+	r = *rc ? NULL : h->reader;
+	if (r)
+		reader_hold(r);
+	mutex_unlock(&h->reader_made);
+	return r;
+}
+
+static ssize_t read_server(struct handle *h, uint64_t version, void *to, size_t n, int64_t at,
+			   const struct opctx *ctx)
+{
+	int rc;
+	struct reader *r = take_reader(h, version, false, &rc);
+	ssize_t got;
+
+	if (!r) {
+		got = read_ahead(h, to, n, at, ctx);
+		if (got != -EAGAIN)
+			return got;
+		r = take_reader(h, version, true, &rc);
+		if (!r)
+			return rc;
+	}
+	got = reader_read(r, to, n, at, ctx);
+	reader_drop(r);
+	return got;
+}
+
+/* True: *got is the answer.  False: there is no spool, and *version is what the server has. */
+static bool read_spool(struct file *f, void *to, size_t n, int64_t at, ssize_t *got,
+		       uint64_t *version, const struct opctx *ctx)
+{
+	bool answered = false;
+
+	mutex_lock(&f->lock);
+	if (f->spool) {
+		*got = file_present_locked(f, at, at + (int64_t)n, ctx);
+		answered = *got < 0;
+	}
+	/* It may have gone while somebody else's work was waited for. */
+	if (f->spool && !answered) {
+		*got = spool_read(f->spool, to, n, at);
+		answered = true;
+	}
+	*version = f->version;
+	mutex_unlock(&f->lock);
+	return answered;
+}
+
+ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx)
+{
+	struct file *f = h->file;
+
+	if ((h->flags & O_ACCMODE) == O_WRONLY)
+		return -EBADF;
+	if (at < 0 || at > INT64_MAX - (int64_t)n)
+		return -EINVAL;
+	for (;;) {
+		uint64_t version;
+		ssize_t got;
+		bool moved;
+
+		if (read_spool(f, to, n, at, &got, &version, ctx))
+			return got;
+		got = read_server(h, version, to, n, at, ctx);
+		if (got >= 0 || got == -EINTR || got == -ETIMEDOUT)
+			return got;
+		/* An error about a version that we ourselves have replaced meanwhile is nobody's.
+		 */
+		mutex_lock(&f->lock);
+		moved = f->version != version || f->spool;
+		mutex_unlock(&f->lock);
+		if (!moved)
+			return got;
+	}
+}
+
+/* ---- writing ---- */
+
+static int write_locked(struct file *f, const struct handle *h, const void *from, size_t n,
+			int64_t at, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	int rc = file_wait_idle_locked(f, ctx);
+
+	if (rc == 0)
+		rc = file_spool_locked(f, true, ctx);
+	if (rc)
+		return rc;
+	if (h->flags & O_APPEND)
+		at = f->spool->size;
+	if (at < 0 || at > INT64_MAX - (int64_t)n)
+		return -EINVAL;
+	/* What the server was given already can only be changed by giving it everything again. */
+	if (f->stored.upload && at < f->stored.sent)
+		commit_unfollow_locked(f);
+	rc = spool_write(f->spool, from, n, at);
+	if (rc && rc != -EFBIG)
+		file_changed_locked(f); /* a part may have been written */
+	if (rc)
+		return rc;
+	if (at != f->run_to)
+		f->run_from = at;
+	f->run_to = at + (int64_t)n;
+	file_changed_locked(f);
+	return 0;
+}
+
+ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
+		   const struct opctx *ctx)
+{
+	struct file *f = h->file;
+	int rc;
+
+	if ((h->flags & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	if (n == 0)
+		return 0;
+	mutex_lock(&f->lock);
+	rc = write_locked(f, h, from, n, at, ctx);
+	if (rc == -EFBIG) {
+		/* Too many scattered ranges: bring both sides together, which leaves one. */
+		mutex_unlock(&f->lock);
+		rc = commit_file(f, ctx);
+		mutex_lock(&f->lock);
+		if (rc == 0)
+			rc = file_present_locked(f, 0, INT64_MAX, ctx);
+		if (rc == 0)
+			rc = write_locked(f, h, from, n, at, ctx);
+	}
+	mutex_unlock(&f->lock);
+	if (rc)
+		return rc;
+	commit_follow(f, ctx);
+	return (ssize_t)n;
+}
+
+/* ---- the promise ---- */
+
+/* An error of an earlier commit is told even when this one succeeds: until now this handle was not
+ * told that its bytes had been in danger. */
+static int sync_handle(struct handle *h, const struct opctx *ctx)
+{
+	struct file *f = h->file;
+	int rc = commit_file(f, ctx), kept;
+
+	if (rc == -EINTR)
+		return rc;
+	mutex_lock(&f->lock);
+	kept = h->error;
+	h->error = 0;
+	mutex_unlock(&f->lock);
+	return rc ? rc : kept;
+}
+
+int file_flush(struct handle *h, const struct opctx *ctx)
+{
+	return handle_writes(h) ? sync_handle(h, ctx) : 0;
+}
+
+int file_fsync(struct handle *h, const struct opctx *ctx)
+{
+	return sync_handle(h, ctx);
+}
+
+static bool unsaved_locked(const struct file *f)
+{
+	return f->state == FILE_DIRTY || f->state == FILE_FAILED || f->state == FILE_COMMITTING;
+}
+
+void file_release(struct handle *h)
+{
+	/* Bounded by progress rather than by time: pages of a shared mapping may arrive here only,
+	 * and they may be many. */
+	struct opctx ctx = opctx_for(OPCTX_FOREVER);
+	struct file *f = h->file;
+	bool try;
+
+	mutex_lock(&f->lock);
+	unlink_locked(f, h);
+	try = unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
+	mutex_unlock(&f->lock);
+	if (try)
+		commit_file(f, &ctx);
+	mutex_lock(&f->lock);
+	file_wait_idle_locked(f, &ctx);
+	if (!f->handles && (f->state == FILE_DIRTY || f->state == FILE_FAILED))
+		file_give_up_locked(f);
+	else
+		file_unspool_locked(f);
+	mutex_unlock(&f->lock);
+	handle_free(h);
+	file_put(f);
+}

@@ -1,0 +1,157 @@
+/* fs/remove - open files whose name changes or goes away, and all of them at the end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "file_private.h"
+#include "fs/commit.h"
+
+int file_before_rename(struct files *files, struct node *n, const struct opctx *ctx)
+{
+	struct file *f = file_of(files, n);
+	int rc;
+
+	if (!f)
+		return 0;
+	rc = commit_file(f, ctx);
+	file_put(f);
+	return rc;
+}
+
+static bool readable_locked(struct file *f) REQUIRES(f->lock)
+{
+	for (struct handle *h = f->handles; h; h = h->next)
+		if ((h->flags & O_ACCMODE) != O_WRONLY)
+			return true;
+	return false;
+}
+
+/* Content that the server does not give (unreadable, or gone already) is lost to the handles with
+ * or without us; a link or a local disk that fails is worth another try before the name goes. */
+static bool worth_failing(int rc)
+{
+	return rc == -EINTR || rc == -ENOSPC || rc == -EDQUOT || rc == -ENOMEM ||
+	       remote_link_error(rc);
+}
+
+static int bring_in_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	int rc = 0;
+
+	if (f->stored.upload)
+		commit_unfollow_locked(f);
+	if (readable_locked(f)) {
+		rc = file_spool_locked(f, true, ctx);
+		if (rc == 0)
+			rc = file_present_locked(f, 0, INT64_MAX, ctx);
+	}
+	return worth_failing(rc) ? rc : 0;
+}
+
+int file_before_remove(struct files *files, struct node *n, bool *on_server,
+		       const struct opctx *ctx)
+{
+	struct file *f = file_of(files, n);
+	int rc;
+
+	if (!f) {
+		mutex_lock(&files->tree->lock);
+		*on_server = !(n->flags & NODE_LOCAL);
+		mutex_unlock(&files->tree->lock);
+		return 0;
+	}
+	mutex_lock(&f->lock);
+	rc = file_wait_idle_locked(f, ctx);
+	if (rc == 0 && f->state != FILE_ORPHAN)
+		rc = bring_in_locked(f, ctx);
+	if (rc == 0)
+		rc = file_wait_idle_locked(f, ctx);
+	if (rc == 0) {
+		*on_server = f->stored.on_server;
+		f->doomed_until = clock_monotonic() + f->files->timeout;
+	}
+	mutex_unlock(&f->lock);
+	file_put(f);
+	return rc;
+}
+
+static void after(struct files *files, struct node *n, bool removed)
+{
+	struct file *f = file_of(files, n);
+
+	if (!f)
+		return;
+	mutex_lock(&f->lock);
+	f->doomed_until = 0;
+	if (removed) {
+		f->state = FILE_ORPHAN;
+		f->stored.on_server = false;
+	} else {
+		file_unspool_locked(f);
+	}
+	cond_broadcast(&f->settled);
+	mutex_unlock(&f->lock);
+	file_put(f);
+}
+
+void file_after_remove(struct files *files, struct node *n)
+{
+	after(files, n, true);
+}
+
+void file_still_there(struct files *files, struct node *n)
+{
+	after(files, n, false);
+}
+
+/* ---- all of them ---- */
+
+static struct node *next_node(const struct node *root, struct node *n)
+{
+	if (n->dir && n->dir->first)
+		return n->dir->first;
+	while (n != root && !n->next)
+		n = n->parent;
+	return n == root ? NULL : n->next;
+}
+
+/* Referenced, in a new array that ends with NULL; NULL: out of memory. */
+static struct file **all_open(struct files *files)
+{
+	struct tree *t = files->tree;
+	struct file **v;
+	size_t n = 0;
+
+	mutex_lock(&t->lock);
+	for (struct node *at = t->root; at; at = next_node(t->root, at))
+		n += at->file != NULL;
+	v = calloc(n + 1, sizeof(struct file *));
+	n = 0;
+	for (struct node *at = t->root; v && at; at = next_node(t->root, at)) {
+		if (at->file) {
+			at->file->refs++;
+			v[n++] = at->file;
+		}
+	}
+	mutex_unlock(&t->lock);
+	return v;
+}
+
+int file_commit_all(struct files *files, const struct opctx *ctx)
+{
+	struct file **v = all_open(files);
+	int first = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; v[i]; i++) {
+		int rc = commit_file(v[i], ctx);
+
+		if (rc && !first)
+			first = rc;
+		file_put(v[i]);
+	}
+	free(v);
+	return first;
+}

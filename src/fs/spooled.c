@@ -1,0 +1,255 @@
+/* fs/spooled - an open file and its spool: when it has one, what is in it, and when it goes. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "file_private.h"
+#include "fs/commit.h"
+#include "fs/reader.h"
+#include "tree_private.h"
+
+int file_wait_idle_locked(struct file *f, const struct opctx *ctx)
+{
+	int rc = 0;
+
+	while (f->busy && rc == 0)
+		rc = cond_wait_ctx(&f->settled, &f->lock, ctx);
+	return f->busy ? rc : 0;
+}
+
+void file_busy_locked(struct file *f)
+{
+	f->busy = true;
+}
+
+void file_idle_locked(struct file *f)
+{
+	f->busy = false;
+	cond_broadcast(&f->settled);
+}
+
+/* ---- the beginning ---- */
+
+/* What the spool is based on, from what we believe; false: the server has to be asked. */
+static bool base_known(struct file *f, struct stored *s)
+{
+	struct tree *t = f->files->tree;
+	struct node *n = f->node;
+	bool known;
+
+	mutex_lock(&t->lock);
+	known = (n->have & HAVE_SIZE) && (!s->on_server || tree_attr_ttl_locked(t, n) > 0);
+	s->size = n->have & HAVE_SIZE ? n->size : -1;
+	s->mtime = n->have & HAVE_EXACT_MTIME ? n->mtime : REMOTE_KEEP_MTIME;
+	mutex_unlock(&t->lock);
+	return known;
+}
+
+static int ask_base(struct file *f, const struct opctx *ctx)
+{
+	struct tree *t = f->files->tree;
+	struct buf path;
+	struct entry e;
+	int rc;
+
+	buf_init(&path, PATH_LIMIT);
+	rc = tree_path(t, f->node, &path);
+	if (rc == 0)
+		rc = version_ask(f->files->remote, buf_text(&path), &e, ctx);
+	buf_free(&path);
+	if (rc)
+		return rc == -ENOENT ? -ESTALE : rc;
+	if (e.type != ENTRY_FILE)
+		return -ESTALE;
+	mutex_lock(&t->lock);
+	tree_update_locked(t, f->node, &e);
+	mutex_unlock(&t->lock);
+	return 0;
+}
+
+static int learn_base_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	int rc;
+
+	if (base_known(f, &f->stored))
+		return 0;
+	file_busy_locked(f);
+	mutex_unlock(&f->lock);
+	rc = ask_base(f, ctx);
+	mutex_lock(&f->lock);
+	file_idle_locked(f);
+	if (rc)
+		return rc;
+	base_known(f, &f->stored);
+	return f->stored.size < 0 ? -EIO : 0;
+}
+
+/* From now on the node's size and time are ours. */
+static void own_node_locked(struct file *f) REQUIRES(f->lock)
+{
+	struct tree *t = f->files->tree;
+	struct node *n = f->node;
+
+	mutex_lock(&t->lock);
+	f->pages_good = (n->flags & NODE_LOCAL) ||
+			((n->have & HAVE_EXACT_MTIME) && n->cached_size == n->size &&
+			 n->cached_mtime == n->mtime);
+	node_set(n, NODE_BUSY);
+	n->have |= HAVE_SIZE;
+	tree_changed_locked(t, n);
+	mutex_unlock(&t->lock);
+}
+
+int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx)
+{
+	/* An orphan that nobody could read has no content to keep, only a size. */
+	bool orphan = f->state == FILE_ORPHAN;
+	int64_t base = 0;
+	int rc = 0;
+
+	if (f->spool)
+		return 0;
+	if (keep && !orphan)
+		rc = learn_base_locked(f, ctx);
+	else
+		base_known(f, &f->stored);
+	if (rc)
+		return rc;
+	if (keep && !orphan && f->stored.on_server)
+		base = f->stored.size;
+	rc = spool_create(f->files->spool_dir, base, &f->spool);
+	if (rc) {
+		log_error("cannot make a spool file in %s: %s", f->files->spool_dir, strerror(-rc));
+		return rc;
+	}
+	f->spool->whole = !keep || orphan || !f->stored.on_server;
+	if (orphan && keep && f->stored.size > 0)
+		spool_truncate(f->spool, f->stored.size);
+	f->run_from = f->run_to = 0;
+	own_node_locked(f);
+	return 0;
+}
+
+/* ---- the middle ---- */
+
+int file_present_locked(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
+{
+	struct extent gap;
+	int rc = 0;
+
+	while (rc == 0 && f->spool && spool_missing(f->spool, from, to, &gap)) {
+		if (f->busy) {
+			rc = file_wait_idle_locked(f, ctx);
+			continue;
+		}
+		/* Scattered reads must not use up the ranges that writes need. */
+		if (f->spool->present.n > EXTENTS_MAX / 2) {
+			from = 0;
+			to = INT64_MAX;
+		}
+		file_busy_locked(f);
+		mutex_unlock(&f->lock);
+		rc = commit_fill(f, from, to, ctx);
+		mutex_lock(&f->lock);
+		file_idle_locked(f);
+	}
+	return rc;
+}
+
+void file_changed_locked(struct file *f)
+{
+	struct tree *t = f->files->tree;
+	struct node *n = f->node;
+
+	f->writes++;
+	f->want_mtime = REMOTE_KEEP_MTIME;
+	if (f->state == FILE_CLEAN)
+		f->state = FILE_DIRTY;
+	mutex_lock(&t->lock);
+	n->size = f->spool->size;
+	n->mtime = clock_realtime() / NS_PER_S * NS_PER_S;
+	n->mtime_slack = 0;
+	n->have |= HAVE_SIZE | HAVE_MTIME | HAVE_EXACT_MTIME;
+	mutex_unlock(&t->lock);
+}
+
+/* ---- the end ---- */
+
+static void forget_spool_locked(struct file *f) REQUIRES(f->lock)
+{
+	f->spool = NULL;
+	f->version++;
+	reader_drop(f->filler);
+	f->filler = NULL;
+}
+
+void file_unspool_locked(struct file *f)
+{
+	struct tree *t = f->files->tree;
+
+	if (f->state != FILE_CLEAN || f->writers || f->busy || !f->spool)
+		return;
+	spool_destroy(f->spool);
+	forget_spool_locked(f);
+	mutex_lock(&t->lock);
+	node_clear(f->node, NODE_BUSY);
+	tree_changed_locked(t, f->node);
+	mutex_unlock(&t->lock);
+}
+
+/* The node shows what the server has, which has to be asked for; a file that it never got is gone.
+ */
+static void disown_node_locked(struct file *f) REQUIRES(f->lock)
+{
+	struct tree *t = f->files->tree;
+	struct node *n = f->node;
+
+	mutex_lock(&t->lock);
+	node_clear(n, NODE_BUSY);
+	n->cached_size = -1;
+	n->fresh_until = 0;
+	n->have = (uint8_t)(n->have & ~(HAVE_MTIME | HAVE_EXACT_MTIME));
+	if (f->stored.on_server && !f->stored.partial && f->stored.size >= 0)
+		n->size = f->stored.size;
+	if ((n->flags & NODE_LOCAL) && !f->stored.on_server && n->parent)
+		tree_unlink_locked(t, n);
+	node_clear(n, NODE_LOCAL);
+	if (n->parent)
+		tree_expire_locked(t, n->parent);
+	mutex_unlock(&t->lock);
+}
+
+void file_drop_changes_locked(struct file *f)
+{
+	upload_drop(&f->stored);
+	spool_destroy(f->spool);
+	forget_spool_locked(f);
+	disown_node_locked(f);
+	f->state = FILE_CLEAN;
+	f->stored.partial = false;
+	f->stored.append_end = 0;
+	f->want_mtime = REMOTE_KEEP_MTIME;
+	f->want_mode = REMOTE_KEEP_MODE;
+}
+
+void file_give_up_locked(struct file *f)
+{
+	struct extent gap;
+	struct buf path;
+
+	buf_init(&path, PATH_LIMIT);
+	tree_path(f->files->tree, f->node, &path);
+	log_error("%s: its changes are not on the server; they are kept in %s%s: copy that file to "
+		  "where "
+		  "it belongs, then delete it",
+		  buf_text(&path), f->spool->path,
+		  spool_missing(f->spool, 0, f->spool->size, &gap)
+			  ? " (with zeros where nothing was written)"
+			  : "");
+	buf_free(&path);
+	spool_abandon(f->spool);
+	f->spool = NULL;
+	file_drop_changes_locked(f);
+}

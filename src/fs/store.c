@@ -1,0 +1,435 @@
+/* fs/store - one try to give the server what it lacks: which way, the bytes, and the proof. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "file_private.h"
+#include "fs/commit.h"
+#include "fs/reader.h"
+
+enum { CHUNK = 256 << 10 };
+
+void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
+{
+	struct tree *t = f->files->tree;
+
+	memset(c, 0, sizeof *c);
+	c->file = f;
+	c->files = f->files;
+	c->ctx = ctx;
+	c->spool = f->spool;
+	c->stored = f->stored;
+	c->mtime = f->want_mtime;
+	c->mode = f->want_mode;
+	c->writes = f->writes;
+	buf_init(&c->path, PATH_LIMIT);
+	mutex_lock(&t->lock);
+	c->node_mode = f->node->have & HAVE_MODE ? (int64_t)f->node->mode : REMOTE_KEEP_MODE;
+	mutex_unlock(&t->lock);
+	file_busy_locked(f);
+}
+
+void upload_end_locked(struct commit *c, struct file *f)
+{
+	f->stored = c->stored;
+	file_idle_locked(f);
+}
+
+void upload_drop(struct stored *s)
+{
+	if (s->upload)
+		stream_close(s->upload);
+	s->upload = NULL;
+}
+
+static int find_path(struct commit *c)
+{
+	buf_reset(&c->path);
+	return tree_path(c->files->tree, c->file->node, &c->path);
+}
+
+/* ---- the content that only the server has ---- */
+
+int commit_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
+{
+	char *bytes = malloc(CHUNK);
+	struct extent gap;
+	int rc = bytes ? 0 : -ENOMEM;
+
+	while (rc == 0) {
+		ssize_t got;
+		bool more;
+
+		mutex_lock(&f->lock);
+		more = spool_missing(f->spool, from, to, &gap);
+		if (more && !f->filler)
+			rc = reader_create(f, f->stored.size, f->stored.mtime, &f->filler);
+		mutex_unlock(&f->lock);
+		if (rc || !more)
+			break;
+		if (gap.to - gap.from > CHUNK)
+			gap.to = gap.from + CHUNK;
+		got = reader_read(f->filler, bytes, (size_t)(gap.to - gap.from), gap.from, ctx);
+		if (got <= 0) {
+			rc = got ? (int)got : -EIO;
+			break;
+		}
+		mutex_lock(&f->lock);
+		rc = spool_fill(f->spool, bytes, (size_t)got, gap.from);
+		mutex_unlock(&f->lock);
+	}
+	free(bytes);
+	return rc;
+}
+
+static void drop_filler(struct commit *c)
+{
+	reader_drop(c->file->filler);
+	c->file->filler = NULL;
+}
+
+/* ---- which way ---- */
+
+bool upload_may_append(const struct stored *s, const struct spool *spool)
+{
+	return s->on_server && !s->partial && !s->no_append && !s->append_end && s->size > 0 &&
+	       s->size == spool->base_size && spool_only_grew(spool);
+}
+
+static int not_ours(struct commit *c, int64_t size)
+{
+	log_error("%s: somebody else changed it on the server: %" PRId64 " bytes where %" PRId64
+		  " were",
+		  buf_text(&c->path), size, c->spool->base_size);
+	return -EIO;
+}
+
+/* Bytes appended to a file that somebody else has changed would be at the wrong place. */
+static int open_tail(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	struct entry e;
+	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
+
+	s->to = UPLOAD_TAIL;
+	if (rc == 0 && !(e.have & HAVE_SIZE))
+		rc = -EOPNOTSUPP;
+	if (rc == 0 && (e.type != ENTRY_FILE || e.size != s->size))
+		rc = not_ours(c, e.size);
+	if (rc)
+		return rc;
+	s->sent = s->size;
+	return remote_open_write(c->files->remote, buf_text(&c->path), WRITE_APPEND, s->size,
+				 &s->upload, c->ctx);
+}
+
+/* An append that broke has left the old content and an unknown part of the new behind it, and more
+ * of it may still be on its way to a server that was cut off: only replacing the file is safe.  The
+ * old content is read from what is there now. */
+static int look_at_torn(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	struct entry e;
+	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
+
+	if (rc)
+		return rc;
+	if (e.type != ENTRY_FILE ||
+	    ((e.have & HAVE_SIZE) && (e.size < c->spool->base_size || e.size > s->append_end)))
+		return not_ours(c, e.size);
+	drop_filler(c);
+	return reader_create(c->file, e.have & HAVE_SIZE ? e.size : -1,
+			     e.have & HAVE_EXACT_MTIME ? e.mtime : REMOTE_KEEP_MTIME,
+			     &c->file->filler);
+}
+
+static bool needs_fill(const struct commit *c)
+{
+	struct extent gap;
+
+	return spool_missing(c->spool, 0, c->spool->size, &gap);
+}
+
+static int open_name(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc;
+
+	s->to = UPLOAD_NAME;
+	s->sent = 0;
+	rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_WHOLE, 0, &s->upload,
+			       c->ctx);
+	/* A command that was lost may have been carried out. */
+	if (rc == 0 || rc == -EINTR || remote_link_error(rc))
+		s->on_server = s->partial = true;
+	return rc;
+}
+
+/* The name stays the same from try to try, so that what a lost link left is overwritten. */
+static int name_temp(struct commit *c)
+{
+	struct buf dir, path;
+	uint64_t random;
+	char name[64];
+	int rc;
+
+	if (c->stored.temp)
+		return 0;
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		return -EIO;
+	snprintf(name, sizeof name, COMMIT_TEMP_PREFIX "%016" PRIx64, random);
+	buf_init(&dir, PATH_LIMIT);
+	buf_init(&path, PATH_LIMIT);
+	rc = path_parent(&dir, buf_text(&c->path));
+	if (rc == 0)
+		rc = path_join(&path, buf_text(&dir), name);
+	if (rc == 0) {
+		c->stored.temp = strdup(buf_text(&path));
+		rc = c->stored.temp ? 0 : -ENOMEM;
+	}
+	buf_free(&path);
+	buf_free(&dir);
+	return rc;
+}
+
+static int open_temp(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc;
+
+	s->to = UPLOAD_TEMP;
+	s->sent = 0;
+	rc = name_temp(c);
+	if (rc)
+		return rc;
+	return remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload, c->ctx);
+}
+
+/* Nothing there is worth preserving, or there is no other way. */
+static bool under_its_name(const struct commit *c)
+{
+	const struct stored *s = &c->stored;
+
+	return !s->on_server || s->partial || s->size == 0 || s->no_temp || c->spool->size == 0;
+}
+
+static int open_upload(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc = 0;
+
+	if (upload_may_append(s, c->spool))
+		return open_tail(c);
+	s->to = UPLOAD_NAME;
+	if (needs_fill(c)) {
+		if (s->append_end)
+			rc = look_at_torn(c);
+		if (rc == 0)
+			rc = commit_fill(c->file, 0, INT64_MAX, c->ctx);
+		if (rc)
+			return rc;
+		c->progress = clock_monotonic();
+	}
+	return under_its_name(c) ? open_name(c) : open_temp(c);
+}
+
+/* ---- the bytes ---- */
+
+static int send_spool(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	char *bytes = malloc(CHUNK);
+	int rc = bytes ? 0 : -ENOMEM;
+
+	while (rc == 0 && s->sent < c->spool->size) {
+		ssize_t n = spool_read(c->spool, bytes, CHUNK, s->sent);
+
+		if (n <= 0) {
+			rc = n ? (int)n : -EIO;
+			break;
+		}
+		if (s->to == UPLOAD_TAIL)
+			s->append_end = s->sent + n;
+		rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
+		if (rc == 0) {
+			s->sent += n;
+			c->progress = clock_monotonic();
+		}
+	}
+	free(bytes);
+	return rc;
+}
+
+int upload_some(struct commit *c)
+{
+	int rc = find_path(c);
+
+	if (rc == 0 && !c->stored.upload)
+		rc = open_upload(c);
+	if (rc == 0)
+		rc = send_spool(c);
+	if (rc)
+		upload_drop(&c->stored);
+	return rc;
+}
+
+/* ---- the proof ---- */
+
+static int settle(struct commit *c, const char *path, int64_t mode)
+{
+	int rc;
+
+	memset(&c->settled, 0, sizeof c->settled);
+	rc = remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
+	if (rc == 0)
+		entry_clear(&c->settled);
+	c->settled.name = c->settled.target = NULL;
+	return rc;
+}
+
+/* A server may say 226 and have less, or nothing. */
+static int prove(struct commit *c)
+{
+	bool temp = c->stored.to == UPLOAD_TEMP;
+	const char *path = temp ? c->stored.temp : buf_text(&c->path);
+	int rc = settle(c, path, temp && c->mode == REMOTE_KEEP_MODE ? c->node_mode : c->mode);
+
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
+		return 0;
+	log_warn("%s: the server confirmed %" PRId64 " bytes and has %" PRId64, path,
+		 c->spool->size, rc ? (int64_t)0 : c->settled.size);
+	c->short_sizes++;
+	return -EAGAIN;
+}
+
+static int finish(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc = stream_finish(s->upload, c->ctx);
+
+	upload_drop(s);
+	if (rc == 0)
+		c->progress = clock_monotonic();
+	if (rc == 0)
+		rc = prove(c);
+	if (rc == 0 && s->to == UPLOAD_TEMP)
+		rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path),
+				   RENAME_REPLACE_TARGET, c->ctx);
+	return rc;
+}
+
+static void note_stored(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	bool exact = c->settled.have & HAVE_EXACT_MTIME;
+
+	if (s->to == UPLOAD_TEMP) {
+		free(s->temp);
+		s->temp = NULL;
+	}
+	s->to = UPLOAD_NAME;
+	s->on_server = true;
+	s->partial = false;
+	s->size = c->spool->size;
+	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
+	s->append_end = 0;
+	/* What it reads is another version now. */
+	drop_filler(c);
+	upload_discard_temp(c);
+}
+
+/* The same proof as after a 226: it is all there, so nothing of it is still on its way.  True: *rc
+ * is the try's result. */
+static bool tail_arrived(struct commit *c, int *rc)
+{
+	*rc = settle(c, buf_text(&c->path), c->mode);
+	if (*rc)
+		return remote_link_error(*rc);
+	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size)
+		return false;
+	note_stored(c);
+	return true;
+}
+
+static int try_once(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc = find_path(c);
+
+	if (rc)
+		return rc;
+	if (!s->upload && s->on_server && !s->partial && !spool_changed(c->spool)) {
+		s->to = UPLOAD_NAME;
+		rc = settle(c, buf_text(&c->path), c->mode);
+		if (rc == 0)
+			note_stored(c);
+		return rc;
+	}
+	if (c->tail_sent && tail_arrived(c, &rc))
+		return rc;
+	if (!s->upload)
+		rc = open_upload(c);
+	if (rc == 0)
+		rc = send_spool(c);
+	c->tail_sent = rc == 0 && s->to == UPLOAD_TAIL;
+	if (rc == 0)
+		rc = finish(c);
+	if (rc)
+		upload_drop(s);
+	else
+		note_stored(c);
+	return rc;
+}
+
+void upload_discard_temp(struct commit *c)
+{
+	struct opctx ctx = opctx_for(c->files->timeout);
+	int rc;
+
+	if (!c->stored.temp)
+		return;
+	rc = remote_remove(c->files->remote, c->stored.temp, &ctx);
+	if (rc && remote_link_error(rc))
+		return;
+	free(c->stored.temp);
+	c->stored.temp = NULL;
+}
+
+/* A refusal that another way may get around: once each. */
+static bool other_way(struct commit *c, int rc)
+{
+	struct stored *s = &c->stored;
+
+	if (s->to == UPLOAD_TAIL && rc == -EOPNOTSUPP) {
+		s->no_append = true;
+		return true;
+	}
+	if (s->to != UPLOAD_TEMP || s->no_temp)
+		return false;
+	if (rc != -EACCES && rc != -EPERM && rc != -EEXIST && rc != -EOPNOTSUPP &&
+	    rc != -ENAMETOOLONG)
+		return false;
+	log_info("%s: its directory takes no temporary file (%s): written in place",
+		 buf_text(&c->path), strerror(-rc));
+	s->no_temp = true;
+	upload_discard_temp(c);
+	return true;
+}
+
+int upload_all(struct commit *c)
+{
+	int rc;
+
+	do
+		rc = try_once(c);
+	while (rc && other_way(c, rc));
+	return rc;
+}

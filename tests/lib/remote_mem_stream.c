@@ -1,0 +1,170 @@
+/* remote_mem - its streams: a file is visible on the server while it is being written. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "remote_mem_private.h"
+
+struct mem_stream {
+	struct stream stream;
+	struct mem_server *server;
+	struct mem_node *node;
+	size_t at; /* of a read */
+};
+
+static ssize_t mem_read(struct stream *s, void *to, size_t n, const struct opctx *ctx)
+{
+	struct mem_stream *self = (struct mem_stream *)s;
+	int rc = opctx_check(ctx);
+	size_t left;
+
+	if (rc)
+		return rc;
+	mutex_lock(&self->server->lock);
+	left = self->node->size > self->at ? self->node->size - self->at : 0;
+	if (n > left)
+		n = left;
+	if (n > 0)
+		memcpy(to, self->node->bytes + self->at, n);
+	self->at += n;
+	mutex_unlock(&self->server->lock);
+	return (ssize_t)n;
+}
+
+static int mem_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx)
+{
+	struct mem_stream *self = (struct mem_stream *)s;
+	int rc = opctx_check(ctx);
+
+	if (rc)
+		return rc;
+	mutex_lock(&self->server->lock);
+	mem_add_locked(self->node, from, n);
+	mutex_unlock(&self->server->lock);
+	return 0;
+}
+
+static void mem_park(struct stream *s)
+{
+	(void)s;
+}
+
+static int mem_finish(struct stream *s, const struct opctx *ctx)
+{
+	(void)s;
+	return opctx_check(ctx);
+}
+
+static void mem_close(struct stream *s)
+{
+	struct mem_stream *self = (struct mem_stream *)s;
+
+	mutex_lock(&self->server->lock);
+	mem_unref_locked(self->node);
+	mutex_unlock(&self->server->lock);
+	free(self);
+}
+
+static ssize_t no_read(struct stream *s, void *to, size_t n, const struct opctx *ctx)
+{
+	(void)s;
+	(void)to;
+	(void)n;
+	(void)ctx;
+	return -EBADF;
+}
+
+static int no_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx)
+{
+	(void)s;
+	(void)from;
+	(void)n;
+	(void)ctx;
+	return -EBADF;
+}
+
+static int no_finish(struct stream *s, const struct opctx *ctx)
+{
+	(void)s;
+	(void)ctx;
+	return -EBADF;
+}
+
+static const struct stream_ops read_ops = {
+	.read = mem_read,
+	.write = no_write,
+	.park = mem_park,
+	.finish = no_finish,
+	.close = mem_close,
+};
+
+static const struct stream_ops write_ops = {
+	.read = no_read,
+	.write = mem_write,
+	.park = mem_park,
+	.finish = mem_finish,
+	.close = mem_close,
+};
+
+static struct stream *stream_on_locked(struct mem_server *m, struct mem_node *n,
+				       const struct stream_ops *ops, size_t at) REQUIRES(m->lock)
+{
+	struct mem_stream *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		abort();
+	s->stream.ops = ops;
+	s->server = m;
+	s->node = n;
+	s->at = at;
+	n->refs++;
+	return &s->stream;
+}
+
+int mem_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
+		  const struct opctx *ctx)
+{
+	struct mem_server *m = mem_server_of(r);
+	struct mem_node *n;
+	int rc = opctx_check(ctx);
+
+	if (rc)
+		return rc;
+	mutex_lock(&m->lock);
+	rc = mem_find_locked(m, path, &n);
+	if (!rc && n->type == ENTRY_DIR)
+		rc = -EISDIR;
+	if (!rc)
+		*out = stream_on_locked(m, n, &read_ops, (size_t)from);
+	mutex_unlock(&m->lock);
+	return rc;
+}
+
+int mem_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
+		   struct stream **out, const struct opctx *ctx)
+{
+	struct mem_server *m = mem_server_of(r);
+	struct mem_node *n;
+	int rc = opctx_check(ctx);
+
+	(void)at; /* APPE goes to the end, wherever the caller believes it is */
+	if (rc)
+		return rc;
+	if (how == WRITE_PATCH || (how == WRITE_APPEND && m->traits.no_append))
+		return -EOPNOTSUPP;
+	mutex_lock(&m->lock);
+	rc = mem_find_locked(m, path, &n);
+	if (rc == -ENOENT)
+		rc = mem_make_locked(m, path, ENTRY_FILE, &n);
+	else if (!rc && n->type == ENTRY_DIR)
+		rc = -EISDIR;
+	if (!rc) {
+		if (how == WRITE_WHOLE)
+			n->size = 0;
+		n->mtime = mem_whole_second(clock_realtime());
+		*out = stream_on_locked(m, n, &write_ops, 0);
+	}
+	mutex_unlock(&m->lock);
+	return rc;
+}
