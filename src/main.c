@@ -19,6 +19,8 @@
 enum { WHY_MAX = 4096, FTP_PORT = 21, FTPS_PORT = 990 };
 
 /* Everything that is made, in the order in which it is made. */
+enum { ACCOUNT_MAX = 16 << 10 };
+
 struct house {
 	struct options *o;
 	struct fuse_args *args;
@@ -188,10 +190,28 @@ static int build(struct house *h)
 	return mount_attach(h->mount, h->mountpoint) < 0 ? EXIT_MOUNTPOINT : EXIT_OK;
 }
 
+/* What the mount did, for whoever asks with log=info. */
+static void log_account(struct fs *fs)
+{
+	struct buf text;
+	char *rest;
+
+	if (!log_on(LOG_LEVEL_INFO))
+		return;
+	buf_init(&text, ACCOUNT_MAX);
+	fs_describe(fs, &text);
+	for (char *line = text.data ? strtok_r(text.data, "\n", &rest) : NULL; line;
+	     line = strtok_r(NULL, "\n", &rest))
+		log_info("%s", line);
+	buf_free(&text);
+}
+
 static void take_down(struct house *h)
 {
-	if (h->fs)
+	if (h->fs) {
+		log_account(h->fs);
 		fs_destroy(h->fs);
+	}
 	mount_destroy(h->mount);
 	if (h->remote)
 		remote_destroy(h->remote);

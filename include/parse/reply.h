@@ -16,7 +16,9 @@ struct reply {
 	struct buf text;
 };
 
-enum { REPLY_MAX = 1 << 20 }; /* bytes of one reply; more is -EPROTO: the peer is not an FTP server */
+enum {
+	REPLY_MAX = 1 << 20
+}; /* bytes of one reply; more is -EPROTO: the peer is not an FTP server */
 
 void reply_init(struct reply *r);
 void reply_free(struct reply *r);
@@ -31,10 +33,13 @@ long reply_parse(struct reply *r, const char *bytes, size_t n);
 void reply_first_line(const struct reply *r, char *out, size_t size);
 
 /* Values inside the text of a reply.  0 or -EPROTO when it is not there. */
-int reply_size(const struct reply *r, int64_t *bytes);       /* 213 to SIZE, RFC 3659 section 4 */
-int reply_time(const struct reply *r, int64_t *ns);          /* 213 to MDTM, RFC 3659 section 3 */
-int reply_epsv(const struct reply *r, uint16_t *port);       /* 229, RFC 2428 section 3; any delimiter */
-int reply_pasv(const struct reply *r, uint16_t *port);       /* 227: six numbers anywhere; address ignored */
-int reply_path(const struct reply *r, struct buf *path);     /* 257, doubled quotes folded; appends */
+int reply_size(const struct reply *r, int64_t *bytes); /* 213 to SIZE, RFC 3659 section 4 */
+int reply_time(const struct reply *r, int64_t *ns);    /* 213 to MDTM, RFC 3659 section 3 */
+int reply_epsv(const struct reply *r, uint16_t *port); /* 229, RFC 2428 section 3; any delimiter */
+int reply_pasv(const struct reply *r,
+	       uint16_t *port); /* 227: six numbers anywhere; address ignored */
+/* "(N bytes)" in the 150 to RETR: of the whole file on most servers, of what is to come on some. */
+int reply_opening(const struct reply *r, int64_t *bytes);
+int reply_path(const struct reply *r, struct buf *path); /* 257, doubled quotes folded; appends */
 
 #endif

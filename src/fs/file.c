@@ -387,10 +387,11 @@ static int write_locked(struct file *f, const struct handle *h, const void *from
 	if (f->stored.upload && at < f->stored.sent)
 		commit_unfollow_locked(f);
 	rc = spool_write(f->spool, from, n, at);
-	if (rc && rc != -EFBIG)
-		file_changed_locked(f); /* a part may have been written */
-	if (rc)
+	if (rc) {
+		if (spool_changed(f->spool)) /* a part may have been written */
+			file_changed_locked(f);
 		return rc;
+	}
 	if (at != f->run_to)
 		f->run_from = at;
 	f->run_to = at + (int64_t)n;

@@ -74,6 +74,8 @@ int upload_all(struct commit *c);
 void upload_drop(struct stored *s);
 /* Remove the temporary sibling, if there is one and the link stands. */
 void upload_discard_temp(struct commit *c);
+/* The same for a file that is idle and will not be stored any more. */
+void upload_discard_temp_locked(struct file *f) REQUIRES(f->lock);
 bool upload_may_append(const struct stored *s, const struct spool *spool);
 
 #endif

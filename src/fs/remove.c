@@ -46,7 +46,10 @@ static int bring_in_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->
 		if (rc == 0)
 			rc = file_present_locked(f, 0, INT64_MAX, ctx);
 	}
-	return worth_failing(rc) ? rc : 0;
+	if (worth_failing(rc))
+		return rc;
+	upload_discard_temp_locked(f);
+	return 0;
 }
 
 int file_before_remove(struct files *files, struct node *n, bool *on_server,

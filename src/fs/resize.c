@@ -61,8 +61,10 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 		rc = commit_file(f, ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &forever);
-	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN)
+	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
 		file_drop_changes_locked(f);
+		upload_discard_temp_locked(f);
+	}
 	file_unspool_locked(f);
 	mutex_unlock(&f->lock);
 	file_put(f);

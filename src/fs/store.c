@@ -389,18 +389,37 @@ static int try_once(struct commit *c)
 	return rc;
 }
 
-void upload_discard_temp(struct commit *c)
+static void discard_temp(struct files *files, struct stored *s)
 {
-	struct opctx ctx = opctx_for(c->files->timeout);
+	struct opctx ctx = opctx_for(files->timeout);
 	int rc;
 
-	if (!c->stored.temp)
+	if (!s->temp)
 		return;
-	rc = remote_remove(c->files->remote, c->stored.temp, &ctx);
+	rc = remote_remove(files->remote, s->temp, &ctx);
 	if (rc && remote_link_error(rc))
 		return;
-	free(c->stored.temp);
-	c->stored.temp = NULL;
+	free(s->temp);
+	s->temp = NULL;
+}
+
+void upload_discard_temp(struct commit *c)
+{
+	discard_temp(c->files, &c->stored);
+}
+
+void upload_discard_temp_locked(struct file *f)
+{
+	struct stored s = f->stored;
+
+	if (!s.temp)
+		return;
+	file_busy_locked(f);
+	mutex_unlock(&f->lock);
+	discard_temp(f->files, &s);
+	mutex_lock(&f->lock);
+	f->stored.temp = s.temp;
+	file_idle_locked(f);
 }
 
 /* A refusal that another way may get around: once each. */

@@ -72,6 +72,7 @@ static ssize_t pull(struct transfer *t, void *to, size_t n)
 		ssize_t got = data_read(&t->d, to, n, &want);
 		if (got > 0) {
 			stats_add(STAT_BYTES_IN, got);
+			t->received += got;
 			return got;
 		}
 		if (got == 0)
@@ -139,12 +140,20 @@ static void transfer_park(struct stream *stream)
 	pool_park(t->x.ftp->pool, t->x.s, &t->d);
 }
 
+/* Has every byte come, though the FIN behind them has not?  Some servers name the size of the whole
+ * file, some what was to come. */
+static bool all_received(const struct transfer *t)
+{
+	return t->opening >= 0 &&
+	       (t->received == t->opening || t->received + t->from == t->opening);
+}
+
 static void read_close(struct stream *stream)
 {
 	struct transfer *t = (struct transfer *)stream;
 
 	if (unpark(t) == 0 && t->x.s) {
-		bool end = data_at_end(&t->d);
+		bool end = data_at_end(&t->d) || all_received(t);
 		data_close(&t->d);
 		session_owe(t->x.s, end ? OWED_FINAL : OWED_CUT);
 		if (!end)
@@ -202,6 +211,9 @@ int ftp_open_read(struct remote *r, const char *path, int64_t from, struct strea
 		(void)transfer_break_off(t, rc);
 	} else {
 		t->started = true;
+		t->from = from - t->skip;
+		if (reply_opening(&t->x.reply, &t->opening) != 0)
+			t->opening = -1;
 	}
 	if (rc != 0) {
 		transfer_free(t);

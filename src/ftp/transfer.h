@@ -16,9 +16,11 @@ struct transfer {
 		x; /* x.s is NULL once the session has gone back; x.ctx only during a call */
 	struct data d;
 	enum verb verb;
-	int64_t skip; /* bytes to throw away: the server has no REST */
-	int verdict;  /* code of the final reply, 0: not yet */
-	bool started; /* the 1xx has come */
+	int64_t skip;		/* bytes to throw away: the server has no REST */
+	int64_t from, received; /* read: where it began, bytes since */
+	int64_t opening;	/* read: "(N bytes)" of the 150, -1: it did not say */
+	int verdict;		/* code of the final reply, 0: not yet */
+	bool started;		/* the 1xx has come */
 	bool parked;
 	bool ended; /* the end of data was seen (read), or sent (write) */
 };

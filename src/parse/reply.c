@@ -171,6 +171,27 @@ int reply_size(const struct reply *r, int64_t *bytes)
 	return 0;
 }
 
+int reply_opening(const struct reply *r, int64_t *bytes)
+{
+	struct line line = first_line(r);
+	static const char UNIT[] = " bytes)";
+	const char *unit = memmem(line.at, line.len, UNIT, sizeof UNIT - 1), *at = unit;
+	int64_t value = 0;
+
+	while (at && at > line.at && is_digit(at[-1]))
+		at--;
+	/* A file may be called "(12 bytes)": only a figure that ends the text counts. */
+	if (!unit || at == unit || at == line.at || at[-1] != '(' ||
+	    (size_t)(line.at + line.len - unit) > sizeof UNIT)
+		return -EPROTO;
+	for (; at < unit; at++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, *at - '0', &value))
+			return -EPROTO;
+	*bytes = value;
+	return 0;
+}
+
 int reply_time(const struct reply *r, int64_t *ns)
 {
 	struct line line = first_line(r);

@@ -122,6 +122,30 @@ static void check_size(const char *bytes, int64_t want)
 	reply_free(&r);
 }
 
+static void check_opening(const char *bytes, int64_t want)
+{
+	struct reply r;
+	int64_t size = -1;
+
+	reply_init(&r);
+	assert_true(reply_parse(&r, bytes, strlen(bytes)) > 0);
+	assert_int_equal(reply_opening(&r, &size), want < 0 ? -EPROTO : 0);
+	if (want >= 0)
+		assert_int_equal(size, want);
+	reply_free(&r);
+}
+
+static void opening_sizes(void **state)
+{
+	(void)state;
+	check_opening("150 Opening BINARY mode data connection for x (11111 bytes).\r\n", 11111);
+	check_opening("150 Opening BINARY mode data connection for x (0 bytes)\r\n", 0);
+	check_opening("150 Opening x (99999999999999999999 bytes).\r\n", -1);
+	check_opening("150 Ok to send data.\r\n", -1);
+	check_opening("150 Opening (12 bytes) for you\r\n", -1);
+	check_opening("150 12 bytes)\r\n", -1);
+}
+
 static void test_size(void **state)
 {
 	(void)state;
@@ -218,11 +242,17 @@ static void test_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shapes),	    cmocka_unit_test(test_takes_one_at_a_time),
-		cmocka_unit_test(test_not_replies), cmocka_unit_test(test_maximum),
-		cmocka_unit_test(test_first_line),  cmocka_unit_test(test_size),
-		cmocka_unit_test(test_time),	    cmocka_unit_test(test_epsv),
-		cmocka_unit_test(test_pasv),	    cmocka_unit_test(test_path),
+		cmocka_unit_test(opening_sizes),
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_takes_one_at_a_time),
+		cmocka_unit_test(test_not_replies),
+		cmocka_unit_test(test_maximum),
+		cmocka_unit_test(test_first_line),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_epsv),
+		cmocka_unit_test(test_pasv),
+		cmocka_unit_test(test_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
