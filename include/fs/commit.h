@@ -1,12 +1,17 @@
 /* fs/commit - spool -> server, by the cheapest way that is safe, and proof that it arrived.
  *
  *     what changed                             how                                  dialogue (commands)
- *     nothing, not on the server               STOR of 0 bytes                      STOR
+ *     empty now                                STOR of 0 bytes                      STOR
  *     new file, or the server's is empty       STOR under its name                  STOR
- *     only grew, at the end                    APPE of the tail                     APPE
+ *     only grew, at the end                    SIZE must be what it was;            SIZE APPE
+ *                                              APPE of the tail
  *     anything else                            STOR to a temporary sibling,         STOR SIZE.. RNFR RNTO
  *                                              then RNFR/RNTO over it
  *     and then always                          remote_settle: mode, mtime, SIZE, MDTM
+ *
+ * An APPE that was lost after bytes were given to it is not repeated: some of them may be there, and more
+ * may still arrive.  The next try replaces the whole file.  A directory that refuses the temporary
+ * sibling has its file written in place.
  *
  * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and the
  * link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some servers. */

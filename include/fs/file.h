@@ -57,11 +57,11 @@ struct stored {
 	int64_t sent;              /* the upload has been given the file's bytes up to here */
 	bool on_server;            /* a file of this name is there */
 	bool partial;              /* ... and it is a part of an upload of ours: nothing to preserve */
+	bool doubt;                /* ... unless the command that was to make it never arrived */
 	bool no_append;            /* the server cannot APPE, or an APPE of ours was torn */
 	bool no_temp;              /* its directory takes no temporary sibling */
 	int64_t size;              /* of the server's file, as last confirmed */
 	int64_t mtime;             /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
-	int64_t append_end;        /* an APPE of ours that was lost may have grown it to at most this */
 	char *temp;                /* a temporary sibling of ours that may exist; NULL: none */
 };
 
@@ -70,6 +70,8 @@ struct file {
 	struct node *node;         /* constant; pinned */
 	unsigned refs;             /* guarded by tree.lock: handles, and threads that work by node */
 	_Atomic int64_t own_mtime; /* the mtime we last set on the server by name: not somebody's change */
+	_Atomic int64_t append_end; /* an APPE of ours that is not confirmed may have grown the server's file
+	                             * to at most this; 0: none.  Not somebody's change either */
 	struct mutex lock;
 	struct cond settled;
 	enum file_state state GUARDED_BY(lock);

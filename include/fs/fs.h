@@ -1,9 +1,10 @@
 /* fs/fs - the filesystem: what the kernel asks, answered from the tree, the server and the spool.
  *
  * No FUSE here and no FTP: fuse/ decodes a request and calls exactly one function below; everything
- * reaches the server through struct remote.  All functions may be called from any thread, return 0 (or a
- * count) or -errno, and block only their caller, within ctx.  A struct node * is what tree.h says; the
- * caller holds a lookup on each node it passes in.  Names are checked here (path_check_name). */
+ * reaches the server through struct remote.  All functions may be called from any thread, return 0
+ * (or a count) or -errno, and block only their caller, within ctx.  A struct node * is what tree.h
+ * says; the caller holds a lookup on each node it passes in.  Names are checked here
+ * (path_check_name). */
 #ifndef FTPFS_FS_FS_H
 #define FTPFS_FS_FS_H
 
@@ -22,33 +23,34 @@ struct handle;
 struct dirhandle;
 
 struct fs_conf {
-	struct remote *remote;    /* owned from now on, also when fs_create fails */
-	int64_t dcache_timeout;   /* ns; how long the server's answers are believed */
-	int64_t timeout;          /* ns; see files.timeout */
-	size_t max_nodes;         /* 0: a default of 1,000,000 */
-	const char *spool_dir;    /* existing private directory */
-	uid_t uid;                /* shown as the owner of everything */
+	struct remote *remote;	/* owned from now on, also when fs_create fails */
+	int64_t dcache_timeout; /* ns; how long the server's answers are believed */
+	int64_t timeout;	/* ns; see files.timeout */
+	size_t max_nodes;	/* 0: a default of 1,000,000 */
+	const char *spool_dir;	/* existing private directory */
+	uid_t uid;		/* shown as the owner of everything */
 	gid_t gid;
-	mode_t umask;             /* taken off the modes shown, when umask_set */
+	mode_t umask; /* taken off the modes shown, when umask_set */
 	bool umask_set;
-	bool read_only;           /* every change is -EROFS */
-	bool chown_error;         /* chown to somebody else: -EPERM instead of a silent success */
-	int64_t prefetch_bytes;   /* 0: no looking ahead */
+	bool read_only;		/* every change is -EROFS */
+	bool chown_error;	/* chown to somebody else: -EPERM instead of a silent success */
+	int64_t prefetch_bytes; /* 0: no looking ahead */
 	unsigned prefetch_threads;
-	void (*on_change)(void *arg, struct node *dir, const char *name); /* see tree.h; may be NULL */
+	void (*on_change)(void *arg, struct node *dir,
+			  const char *name); /* see tree.h; may be NULL */
 	void *on_change_arg;
 };
 
 /* An answer about one node. */
 struct fs_attr {
 	struct stat st;
-	int64_t ttl;              /* ns: how long the kernel may believe st */
+	int64_t ttl; /* ns: how long the kernel may believe st */
 };
 
 struct fs_found {
-	struct node *node;        /* NULL: certainly not there */
+	struct node *node; /* NULL: certainly not there */
 	struct fs_attr attr;
-	int64_t name_ttl;         /* ns: how long the kernel may believe the name (or its absence) */
+	int64_t name_ttl; /* ns: how long the kernel may believe the name (or its absence) */
 };
 
 int fs_create(const struct fs_conf *conf, struct fs **out);
@@ -65,10 +67,17 @@ int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_found
 void fs_forget(struct fs *fs, struct node *n, uint64_t lookups);
 
 int fs_getattr(struct fs *fs, struct node *n, struct fs_attr *out, const struct opctx *ctx);
-enum { FS_SET_MODE = 1, FS_SET_UID = 2, FS_SET_GID = 4, FS_SET_SIZE = 8, FS_SET_MTIME = 16, FS_SET_MTIME_NOW = 32 };
+enum {
+	FS_SET_MODE = 1,
+	FS_SET_UID = 2,
+	FS_SET_GID = 4,
+	FS_SET_SIZE = 8,
+	FS_SET_MTIME = 16,
+	FS_SET_MTIME_NOW = 32
+};
 /* h: the open handle that ftruncate(2) came through, or NULL. */
-int fs_setattr(struct fs *fs, struct node *n, struct handle *h, unsigned set, const struct stat *want,
-	       struct fs_attr *out, const struct opctx *ctx);
+int fs_setattr(struct fs *fs, struct node *n, struct handle *h, unsigned set,
+	       const struct stat *want, struct fs_attr *out, const struct opctx *ctx);
 int fs_readlink(struct fs *fs, struct node *n, struct buf *out, const struct opctx *ctx);
 
 int fs_mkdir(struct fs *fs, struct node *dir, const char *name, mode_t mode, struct fs_found *out,
@@ -84,10 +93,11 @@ int fs_rename(struct fs *fs, struct node *from, const char *name, struct node *t
 int fs_open(struct fs *fs, struct node *n, int flags, struct handle **out, bool *keep_cache,
 	    const struct opctx *ctx);
 /* open(O_CREAT): creates, or opens what is there (O_EXCL: -EEXIST, having asked the server unless
- * our listing is fresher than FS_EXCL_TRUST). */
+ * our listing is fresher than FS_EXCL_TRUST, or the directory is ours alone: see struct dir). */
 #define FS_EXCL_TRUST (2 * INT64_C(1000000000))
 int fs_create_file(struct fs *fs, struct node *dir, const char *name, mode_t mode, int flags,
-		   struct fs_found *out, struct handle **h, bool *keep_cache, const struct opctx *ctx);
+		   struct fs_found *out, struct handle **h, bool *keep_cache,
+		   const struct opctx *ctx);
 ssize_t fs_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx);
 ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const struct opctx *ctx);
 int fs_flush(struct handle *h, const struct opctx *ctx);
@@ -98,9 +108,9 @@ void fs_release(struct handle *h);
 /* A snapshot of the names at opendir: offsets stay valid while the directory changes. */
 int fs_opendir(struct fs *fs, struct node *n, struct dirhandle **out, const struct opctx *ctx);
 struct fs_dirent {
-	const char *name;         /* valid until fs_releasedir */
+	const char *name; /* valid until fs_releasedir */
 	uint64_t ino;
-	mode_t type;              /* S_IFMT bits */
+	mode_t type; /* S_IFMT bits */
 };
 /* Entry number `index` (0, 1: "." and ".."); false at the end. */
 bool fs_dirent(struct dirhandle *d, uint64_t index, struct fs_dirent *out);

@@ -1,7 +1,7 @@
 /* fs/tree - the namespace as we believe it: nodes, names, attributes, and how old each belief is.
  *
- * One mutex (tree.lock) guards every field of every node.  Sections are short; allocation is allowed
- * inside, I/O never.  The kernel's nodeid is the address of the node; it stays valid while
+ * One mutex (tree.lock) guards every field of every node.  Sections are short; allocation is
+ * allowed inside, I/O never.  The kernel's nodeid is the address of the node; it stays valid while
  *
  *     lookups > 0  (the kernel knows it)  or  pins > 0  (a thread of ours or an open file uses it)
  *     or it is linked: it has a parent whose listing names it.
@@ -14,9 +14,10 @@
  *
  * A directory's children are exactly the names that we believe; `complete` says that there are no
  * others.  Answers of the server must not undo what we did while they were on their way.  Every
- * change of ours bumps the directory's epoch: the answer about one name is dropped when it moved.  A
+ * change of ours bumps the directory's epoch: the answer about one name is dropped when it moved. A
  * listing is too dear to drop: from tree_fetch_begin_locked() on the names that we change are noted
- * (NODE_CHANGED for what is there, `gone` for what is not), and for those the listing is not believed. */
+ * (NODE_CHANGED for what is there, `gone` for what is not), and for those the listing is not
+ * believed. */
 #ifndef FTPFS_FS_TREE_H
 #define FTPFS_FS_TREE_H
 
@@ -32,15 +33,17 @@ struct file;
 struct tree;
 
 enum {
-	NODE_LOCAL = 1,    /* not on the server yet */
+	NODE_LOCAL = 1,	   /* not on the server yet */
 	NODE_UNLINKED = 2, /* no longer has a name */
-	NODE_BUSY = 4,     /* the open file owns size and mtime: a listing must not overwrite them */
+	NODE_BUSY = 4, /* the open file owns size and mtime: a listing must not overwrite them */
 	NODE_PINNED_TIME = 8, /* mtime was set by us on a server that cannot store it for this node
-	                       * (directories on most): believed until the listed time changes */
-	NODE_AHEAD = 16,   /* its listing came from prefetch and nobody has asked for it yet */
-	NODE_SEEN = 32,    /* only while a listing is published */
-	NODE_ASKED = 64,   /* the server could not tell the exact mtime; not asked again until relisted */
-	NODE_CHANGED = 128, /* changed by us since the listing that is being fetched was asked for */
+			       * (directories on most): believed until the listed time changes */
+	NODE_AHEAD = 16,      /* its listing came from prefetch and nobody has asked for it yet */
+	NODE_SEEN = 32,	      /* only while a listing is published */
+	NODE_ASKED =
+		64, /* the server could not tell the exact mtime; not asked again until relisted */
+	NODE_CHANGED =
+		128, /* changed by us since the listing that is being fetched was asked for */
 };
 
 /* Names that we removed while their directory was being listed. */
@@ -48,72 +51,72 @@ enum { NAMES_MAX = 65536 };
 struct names {
 	char **v;
 	size_t n, cap;
-	bool lost;            /* there were more than could be kept */
+	bool lost; /* there were more than could be kept */
 };
 
 /* What only directories have. */
 struct dir {
-	bool complete;        /* children are all the names there are, as of fetched_at */
-	bool fetching;        /* a thread is at the server for it; others wait on tree.settled */
-	bool timing;          /* likewise, for its children's exact times */
-	int fetch_error;      /* of the last fetch */
-	uint64_t fetches;     /* fetches that have ended */
-	struct names gone;    /* empty unless fetching */
-	int64_t fetched_at;   /* monotonic ns; 0: never */
-	uint64_t epoch;       /* bumped by each change of ours below it */
+	bool complete;		 /* children are all the names there are, as of fetched_at */
+	bool fetching;		 /* a thread is at the server for it; others wait on tree.settled */
+	bool timing;		 /* likewise, for its children's exact times */
+	int fetch_error;	 /* of the last fetch */
+	uint64_t fetches;	 /* fetches that have ended */
+	struct names gone;	 /* empty unless fetching */
+	int64_t fetched_at;	 /* monotonic ns; 0: never */
+	uint64_t epoch;		 /* bumped by each change of ours below it */
 	unsigned lookups_missed; /* single lookups since it was last listed: the second one lists */
 	struct node *first, *last; /* children, in the server's order */
 	size_t count;
 	int64_t last_listed_by_user; /* monotonic ns; for prefetch */
-	size_t cursor;        /* for prefetch: how far into the children file reads have come */
+	bool ours; /* made by us, and every listing since has shown nothing but our own doing */
 };
 
 struct node {
 	struct node *parent;
-	struct node *hash_next;   /* by place: parent and name; linked nodes only */
-	struct node *ino_next;    /* by ino; every node */
+	struct node *hash_next;	  /* by place: parent and name; linked nodes only */
+	struct node *ino_next;	  /* by ino; every node */
 	struct node *prev, *next; /* siblings */
-	char *name;               /* "" for the root */
-	char *target;             /* of a link; NULL: not asked yet */
-	struct dir *dir;          /* directories only */
-	struct file *file;        /* while open: see fs/file.h */
-	uint64_t ino;             /* stable: from parent's ino and the name at first sight */
+	char *name;		  /* "" for the root */
+	char *target;		  /* of a link; NULL: not asked yet */
+	struct dir *dir;	  /* directories only */
+	struct file *file;	  /* while open: see fs/file.h */
+	uint64_t ino;		  /* stable: from parent's ino and the name at first sight */
 	uint64_t lookups;
 	uint32_t pins;
-	uint32_t mode;            /* permission bits; meaningful with HAVE_MODE */
+	uint32_t mode; /* permission bits; meaningful with HAVE_MODE */
 	int64_t size;
-	int64_t mtime;            /* ns UTC */
-	int64_t mtime_slack;      /* as in struct entry */
-	int64_t listed_mtime;     /* what the server first said after NODE_PINNED_TIME was set; INT64_MIN:
-	                           * nothing yet */
-	int64_t fresh_until;      /* monotonic ns: attributes may be believed until then */
-	int64_t cached_size;      /* size and mtime for which the kernel's pages are good; -1: none */
+	int64_t mtime;	      /* ns UTC */
+	int64_t mtime_slack;  /* as in struct entry */
+	int64_t listed_mtime; /* what the server first said after NODE_PINNED_TIME was set;
+			       * INT64_MIN: nothing yet */
+	int64_t fresh_until;  /* monotonic ns: attributes may be believed until then */
+	int64_t cached_size;  /* size and mtime for which the kernel's pages are good; -1: none */
 	int64_t cached_mtime;
-	uint8_t type;             /* enum entry_type */
+	uint8_t type; /* enum entry_type */
 	uint8_t have;
 	uint8_t flags;
-	bool moving;              /* being renamed by us: no answer speaks for it meanwhile */
+	bool moving; /* being renamed by us: no answer speaks for it meanwhile */
 };
 
 struct tree {
 	struct mutex lock;
-	struct cond settled;      /* broadcast when a dir's `fetching` ends */
+	struct cond settled; /* broadcast when a dir's `fetching` ends */
 	struct node *root GUARDED_BY(lock);
-	struct node **buckets GUARDED_BY(lock);     /* by place */
+	struct node **buckets GUARDED_BY(lock);	    /* by place */
 	struct node **ino_buckets GUARDED_BY(lock); /* by ino; as many */
 	size_t nbuckets GUARDED_BY(lock), count GUARDED_BY(lock);
 	size_t sweep_at GUARDED_BY(lock); /* count at which it is worth looking for what to drop */
-	int64_t ttl;              /* ns; how long an answer of the server is believed */
-	size_t max;               /* nodes; beyond it complete listings that nobody uses are dropped,
-	                           * least recently fetched first */
-	/* A name's entry changed under the kernel (server-side change): called with tree.lock held, must
-	 * only queue. `dir` is the nodeid; valid until the callback returns. */
+	int64_t ttl;			  /* ns; how long an answer of the server is believed */
+	size_t max; /* nodes; beyond it complete listings that nobody uses are dropped,
+		     * least recently fetched first */
+	/* A name's entry changed under the kernel (server-side change): called with tree.lock held,
+	 * must only queue. `dir` is the nodeid; valid until the callback returns. */
 	void (*on_change)(void *arg, struct node *dir, const char *name);
 	void *on_change_arg;
 };
 
 int tree_init(struct tree *t, int64_t ttl, size_t max); /* 0 or -ENOMEM; the root is a directory */
-void tree_destroy(struct tree *t);                      /* nobody uses it any more */
+void tree_destroy(struct tree *t);			/* nobody uses it any more */
 
 /* Absolute path of n as the server knows it; appends. -ENOENT when it is unlinked. */
 int tree_path_locked(struct tree *t, const struct node *n, struct buf *out) REQUIRES(t->lock);
@@ -125,8 +128,8 @@ int tree_child_path(struct tree *t, const struct node *dir, const char *name, st
 struct node *tree_child_locked(struct tree *t, const struct node *dir, const char *name)
 	REQUIRES(t->lock);
 /* Add a child, or update the one that is there (a node of another type is unlinked and replaced).
- * NULL when out of memory or when dir is unlinked.  May drop listings nobody uses: the caller holds dir and whatever else it
- * needs by a lookup or a pin. */
+ * NULL when out of memory or when dir is unlinked.  May drop listings nobody uses: the caller holds
+ * dir and whatever else it needs by a lookup or a pin. */
 struct node *tree_put_locked(struct tree *t, struct node *dir, const char *name,
 			     const struct entry *e) REQUIRES(t->lock);
 /* Take n out of its directory; frees it when nothing refers to it.  Bumps the epoch. */
@@ -137,13 +140,14 @@ int tree_move_locked(struct tree *t, struct node *n, struct node *dir, const cha
 	REQUIRES(t->lock);
 /* Copy what the server said into n, sparing what an open file owns. */
 void tree_update_locked(struct tree *t, struct node *n, const struct entry *e) REQUIRES(t->lock);
-void tree_touch_dir_locked(struct tree *t, struct node *dir) REQUIRES(t->lock); /* epoch++, mtime = now */
-/* n was, or is about to be, changed by us: no answer that is on its way speaks for it.  Bumps the epoch
- * of its directory. */
+void tree_touch_dir_locked(struct tree *t, struct node *dir)
+	REQUIRES(t->lock); /* epoch++, mtime = now */
+/* n was, or is about to be, changed by us: no answer that is on its way speaks for it.  Bumps the
+ * epoch of its directory. */
 void tree_changed_locked(struct tree *t, struct node *n) REQUIRES(t->lock);
 
-/* A listing of dir is about to be asked for (dir->fetching is set), and has ended (it is cleared, and
- * who waits is woken).  Returns the epoch for tree_publish(). */
+/* A listing of dir is about to be asked for (dir->fetching is set), and has ended (it is cleared,
+ * and who waits is woken).  Returns the epoch for tree_publish(). */
 uint64_t tree_fetch_begin_locked(struct tree *t, struct node *dir) REQUIRES(t->lock);
 void tree_fetch_end_locked(struct tree *t, struct node *dir, int error) REQUIRES(t->lock);
 /* Publish a whole listing: 0; -EAGAIN when the epoch has moved and the changes were not noted (the

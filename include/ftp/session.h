@@ -104,8 +104,10 @@ int session_batch(struct session *s, const struct session_batch *b, const struct
  * arrived. 0 or -errno (the session is then broken). */
 int session_settle(struct session *s, const struct opctx *ctx);
 int session_settle_now(struct session *s);
-/* The server owes one more reply. */
+/* The next reply that somebody would have waited for is now owed instead. */
 void session_owe(struct session *s, enum owed_kind kind);
+/* The replies that were to come before what is owed will not come: the transfer was refused. */
+void session_owe_no_more(struct session *s);
 /* Ask for the next data connection ahead of its use; never waits.  `awaited` replies, that somebody
  * is about to wait for, come before the answer. */
 void session_heat(struct session *s, unsigned awaited);

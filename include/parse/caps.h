@@ -1,7 +1,7 @@
 /* parse/caps - what a server can do, as far as is known.
  *
- * Each feature is YES (announced, or seen to work), NO (refused) or UNTRIED.  A plain value: the pool
- * owns the master copy and shares what one session learned with the others. */
+ * Each feature is YES (announced, or seen to work), NO (refused) or UNTRIED.  A plain value: the
+ * pool owns the master copy and shares what one session learned with the others. */
 #ifndef FTPFS_PARSE_CAPS_H
 #define FTPFS_PARSE_CAPS_H
 
@@ -11,12 +11,12 @@
 struct reply;
 
 enum cap {
-	CAP_MLST,      /* MLST and MLSD, RFC 3659 section 7 */
-	CAP_SIZE,      /* RFC 3659 section 4 */
-	CAP_MDTM,      /* RFC 3659 section 3 */
-	CAP_MDTM_SET,  /* MDTM stamp path (vsftpd) */
-	CAP_MFMT,      /* set mtime (draft-somers-ftp-mfxx) */
-	CAP_MFMT_DIR,  /* ... of a directory too */
+	CAP_MLST,     /* MLST and MLSD, RFC 3659 section 7 */
+	CAP_SIZE,     /* RFC 3659 section 4 */
+	CAP_MDTM,     /* RFC 3659 section 3 */
+	CAP_MDTM_SET, /* MDTM stamp path (vsftpd) */
+	CAP_MFMT,     /* set mtime (draft-somers-ftp-mfxx) */
+	CAP_MFMT_DIR, /* ... of a directory too */
 	CAP_SITE_UTIME,
 	CAP_SITE_CHMOD,
 	CAP_SITE_SYMLINK,
@@ -24,12 +24,12 @@ enum cap {
 	CAP_REST,      /* RFC 3659 section 5 */
 	CAP_RANG,
 	CAP_APPE,
-	CAP_EPSV,      /* RFC 2428 */
-	CAP_LIST_A,    /* LIST -a */
+	CAP_EPSV,   /* RFC 2428 */
+	CAP_LIST_A, /* LIST -a */
 	CAP_AVBL,
 	CAP_UTF8,
 	CAP_NOOP,
-	CAP_PATCH,     /* REST + STOR keeps the bytes behind what is written (probed) */
+	CAP_PATCH,	 /* REST + STOR keeps the bytes behind what is written (probed) */
 	CAP_RENAME_OVER, /* RNTO replaces an existing file */
 	CAP_COUNT
 };
@@ -38,30 +38,32 @@ enum tristate { UNTRIED, YES, NO };
 
 /* Quirks that no command reveals; from the greeting or from behaviour. */
 enum {
-	QUIRK_ONE_AT_A_TIME = 1,   /* answers out of order or goes mute: never pipeline, never a hot
-	                            * data connection (aioftp, Twisted) */
-	QUIRK_MLST_FOLLOWS = 2,    /* MLST of a link answers for its target (ProFTPD) */
-	QUIRK_SHORT_LINES = 4,     /* a line over 512 bytes is executed in pieces (inetutils, NetKit) */
-	QUIRK_TLS_AFTER_150 = 8,   /* reserved for servers that want the handshake after the 150 */
-	QUIRK_BACKSLASH = 16,      /* turns '\' into '/' (ftp-srv): such names are refused */
-	QUIRK_LATIN1_ONLY = 32,    /* cannot be sent non-ASCII names (Twisted) */
+	QUIRK_ONE_AT_A_TIME = 1, /* answers out of order or goes mute: never pipeline, never a hot
+				  * data connection (aioftp, Twisted) */
+	QUIRK_MLST_FOLLOWS = 2,	 /* MLST of a link answers for its target (ProFTPD) */
+	QUIRK_SHORT_LINES = 4, /* a line over 512 bytes is executed in pieces (inetutils, NetKit) */
+	QUIRK_WAITS_ITS_TURN = 8, /* reads no command while a transfer runs: EPSV for the next
+				   * transfer may be sent right behind RETR or STOR (vsftpd) */
+	QUIRK_BACKSLASH = 16,	  /* turns '\' into '/' (ftp-srv): such names are refused */
+	QUIRK_LATIN1_ONLY = 32,	  /* cannot be sent non-ASCII names (Twisted) */
 };
 
 struct caps {
 	uint8_t known[CAP_COUNT]; /* enum tristate */
 	unsigned quirks;
-	bool mlst_mode;     /* MLST facts carry UNIX.mode */
-	bool zone_known;    /* of the times in LIST: */
-	int64_t zone;       /* ns to add to a LIST time to get UTC */
+	bool mlst_mode;	 /* MLST facts carry UNIX.mode */
+	bool zone_known; /* of the times in LIST: */
+	int64_t zone;	 /* ns to add to a LIST time to get UTC */
 };
 
 /* Is the feature worth trying (YES or UNTRIED)? */
 bool caps_may(const struct caps *c, enum cap cap);
-/* Learn from the reply code to a command that needs `cap`: 500, 502, 504 (and 501 for commands without
- * an argument of the user's) mean NO, 2xx and 3xx mean YES, anything else says nothing about it.
- * Returns true when it changed. */
+/* Learn from the reply code to a command that needs `cap`: 500, 502, 504 (and 501 for commands
+ * without an argument of the user's) mean NO, 2xx and 3xx mean YES, anything else says nothing
+ * about it. Returns true when it changed. */
 bool caps_learn(struct caps *c, enum cap cap, int code);
-/* From FEAT (211, RFC 2389 section 3.2). MLST's list of facts tells mlst_mode.  A feature that is not listed stays UNTRIED. */
+/* From FEAT (211, RFC 2389 section 3.2). MLST's list of facts tells mlst_mode.  A feature that is
+ * not listed stays UNTRIED. */
 void caps_from_feat(struct caps *c, const struct reply *feat);
 /* From the text of the greeting (all lines). */
 void caps_from_greeting(struct caps *c, const char *greeting);

@@ -171,7 +171,7 @@ static bool worth_following_locked(struct file *f) REQUIRES(f->lock)
 		return s->size - f->stored.sent >= FOLLOW_CHUNK;
 	if (f->run_to - f->run_from < COMMIT_STREAM_AFTER || f->run_to != s->size)
 		return false;
-	return s->whole ? f->run_from == 0 : upload_may_append(&f->stored, s);
+	return s->whole ? f->run_from == 0 : upload_may_append(f, &f->stored, s);
 }
 
 void commit_follow(struct file *f, const struct opctx *ctx)

@@ -11,8 +11,9 @@
 /* What the server says now of `path`: type, size, time, by whatever way it knows.  e->have tells
  * what could be learned.  -ENOENT. */
 int version_ask(struct remote *r, const char *path, struct entry *e, const struct opctx *ctx);
-/* Is e still the regular file of that size and mtime (-1, REMOTE_KEEP_MTIME: not known)? */
-bool version_same(const struct entry *e, int64_t size, int64_t mtime, int64_t own_mtime);
+/* Is e still f's content of that size and mtime (-1, REMOTE_KEEP_MTIME: not known), apart from what
+ * we did to it ourselves? */
+bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime);
 /* 0 after ns, or at once what opctx_check() says. */
 int version_pause(const struct opctx *ctx, int64_t ns);
 
@@ -76,6 +77,6 @@ void upload_drop(struct stored *s);
 void upload_discard_temp(struct commit *c);
 /* The same for a file that is idle and will not be stored any more. */
 void upload_discard_temp_locked(struct file *f) REQUIRES(f->lock);
-bool upload_may_append(const struct stored *s, const struct spool *spool);
+bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool);
 
 #endif

@@ -59,6 +59,7 @@ static int enter(struct fs *fs, struct node *dir, const char *name, const struct
 		tree_touch_dir_locked(&fs->tree, dir);
 		if (n->dir) { /* nobody can have put anything there yet */
 			n->dir->complete = true;
+			n->dir->ours = true;
 			n->dir->fetched_at = clock_monotonic();
 		}
 		fs_found_locked(fs, n, out);
@@ -241,7 +242,9 @@ int fs_rmdir(struct fs *fs, struct node *dir, const char *name, const struct opc
 	return err;
 }
 
-/* O_EXCL is how programs lock: an absence that we only remember is not enough. */
+/* O_EXCL is how programs lock: an absence that we only remember is not enough, unless the directory
+ * is one that we made and in which nobody else has ever been seen at work (cp -r, tar and git
+ * create every file so). */
 static int check_exclusive(struct fs *fs, struct node *dir, const char *name,
 			   const struct opctx *ctx)
 {
@@ -250,7 +253,7 @@ static int check_exclusive(struct fs *fs, struct node *dir, const char *name,
 	int err;
 
 	mutex_lock(&fs->tree.lock);
-	bool asked_now = !tree_names_ttl_locked(&fs->tree, dir) ||
+	bool asked_now = !tree_names_ttl_locked(&fs->tree, dir) || dir->dir->ours ||
 			 clock_monotonic() - dir->dir->fetched_at < FS_EXCL_TRUST;
 	mutex_unlock(&fs->tree.lock);
 	if (asked_now)

@@ -52,6 +52,7 @@ static int see_entry(struct tree *t, struct node *dir, const struct entry *e) RE
 		n = tree_add_locked(t, dir, e->name, e);
 		if (!n)
 			return -ENOMEM;
+		dir->dir->ours = false;
 	} else {
 		if (!(n->flags & NODE_CHANGED) && n->type == e->type)
 			tree_update_locked(t, n, e);

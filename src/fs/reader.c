@@ -217,7 +217,7 @@ static int check_version(struct reader *r, const char *path, const struct opctx 
 		return changed(r, path, "removed on the server");
 	if (rc)
 		return rc;
-	if (!version_same(&e, r->size, r->mtime, atomic_load(&r->file->own_mtime)))
+	if (!version_same(r->file, &e, r->size, r->mtime))
 		return changed(r, path, "changed on the server");
 	r->checked_at = clock_monotonic();
 	return 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "file_private.h"
 #include "fs/commit.h"
 
@@ -52,6 +53,29 @@ static int bring_in_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->
 	return 0;
 }
 
+/* Removing what is not there would be an error, which is not the caller's. */
+static void resolve_doubt_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+{
+	struct buf path;
+	struct entry e;
+	int rc;
+
+	if (!f->stored.doubt)
+		return;
+	file_busy_locked(f);
+	mutex_unlock(&f->lock);
+	buf_init(&path, PATH_LIMIT);
+	rc = tree_path(f->files->tree, f->node, &path);
+	if (rc == 0)
+		rc = version_ask(f->files->remote, buf_text(&path), &e, ctx);
+	buf_free(&path);
+	mutex_lock(&f->lock);
+	file_idle_locked(f);
+	if (rc == -ENOENT)
+		f->stored.on_server = f->stored.partial = false;
+	f->stored.doubt = rc && rc != -ENOENT;
+}
+
 int file_before_remove(struct files *files, struct node *n, bool *on_server,
 		       const struct opctx *ctx)
 {
@@ -70,6 +94,8 @@ int file_before_remove(struct files *files, struct node *n, bool *on_server,
 		rc = bring_in_locked(f, ctx);
 	if (rc == 0)
 		rc = file_wait_idle_locked(f, ctx);
+	if (rc == 0)
+		resolve_doubt_locked(f, ctx);
 	if (rc == 0) {
 		*on_server = f->stored.on_server;
 		f->doomed_until = clock_monotonic() + f->files->timeout;

@@ -1,5 +1,6 @@
 /* fs/spooled - an open file and its spool: when it has one, what is in it, and when it goes. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -228,8 +229,8 @@ void file_drop_changes_locked(struct file *f)
 	forget_spool_locked(f);
 	disown_node_locked(f);
 	f->state = FILE_CLEAN;
-	f->stored.partial = false;
-	f->stored.append_end = 0;
+	f->stored.partial = f->stored.doubt = false;
+	atomic_store(&f->append_end, 0);
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	f->want_mode = REMOTE_KEEP_MODE;
 }

@@ -1,6 +1,7 @@
 /* fs/store - one try to give the server what it lacks: which way, the bytes, and the proof. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,10 +97,10 @@ static void drop_filler(struct commit *c)
 
 /* ---- which way ---- */
 
-bool upload_may_append(const struct stored *s, const struct spool *spool)
+bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool)
 {
-	return s->on_server && !s->partial && !s->no_append && !s->append_end && s->size > 0 &&
-	       s->size == spool->base_size && spool_only_grew(spool);
+	return s->on_server && !s->partial && !s->no_append && !atomic_load(&f->append_end) &&
+	       s->size > 0 && s->size == spool->base_size && spool_only_grew(spool);
 }
 
 static int not_ours(struct commit *c, int64_t size)
@@ -130,23 +131,19 @@ static int open_tail(struct commit *c)
 }
 
 /* An append that broke has left the old content and an unknown part of the new behind it, and more
- * of it may still be on its way to a server that was cut off: only replacing the file is safe.  The
- * old content is read from what is there now. */
+ * of it may still be on its way to a server that was cut off: only replacing the file is safe. */
 static int look_at_torn(struct commit *c)
 {
-	struct stored *s = &c->stored;
 	struct entry e;
 	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
 
 	if (rc)
 		return rc;
 	if (e.type != ENTRY_FILE ||
-	    ((e.have & HAVE_SIZE) && (e.size < c->spool->base_size || e.size > s->append_end)))
+	    ((e.have & HAVE_SIZE) &&
+	     (e.size < c->spool->base_size || e.size > atomic_load(&c->file->append_end))))
 		return not_ours(c, e.size);
-	drop_filler(c);
-	return reader_create(c->file, e.have & HAVE_SIZE ? e.size : -1,
-			     e.have & HAVE_EXACT_MTIME ? e.mtime : REMOTE_KEEP_MTIME,
-			     &c->file->filler);
+	return 0;
 }
 
 static bool needs_fill(const struct commit *c)
@@ -166,8 +163,10 @@ static int open_name(struct commit *c)
 	rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_WHOLE, 0, &s->upload,
 			       c->ctx);
 	/* A command that was lost may have been carried out. */
-	if (rc == 0 || rc == -EINTR || remote_link_error(rc))
+	if (rc == 0 || rc == -EINTR || remote_link_error(rc)) {
+		s->doubt = rc && (s->doubt || !s->on_server);
 		s->on_server = s->partial = true;
+	}
 	return rc;
 }
 
@@ -224,11 +223,11 @@ static int open_upload(struct commit *c)
 	struct stored *s = &c->stored;
 	int rc = 0;
 
-	if (upload_may_append(s, c->spool))
+	if (upload_may_append(c->file, s, c->spool))
 		return open_tail(c);
 	s->to = UPLOAD_NAME;
 	if (needs_fill(c)) {
-		if (s->append_end)
+		if (atomic_load(&c->file->append_end))
 			rc = look_at_torn(c);
 		if (rc == 0)
 			rc = commit_fill(c->file, 0, INT64_MAX, c->ctx);
@@ -255,7 +254,7 @@ static int send_spool(struct commit *c)
 			break;
 		}
 		if (s->to == UPLOAD_TAIL)
-			s->append_end = s->sent + n;
+			atomic_store(&c->file->append_end, s->sent + n);
 		rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
 		if (rc == 0) {
 			s->sent += n;
@@ -337,10 +336,10 @@ static void note_stored(struct commit *c)
 	}
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
-	s->partial = false;
+	s->partial = s->doubt = false;
 	s->size = c->spool->size;
 	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
-	s->append_end = 0;
+	atomic_store(&c->file->append_end, 0);
 	/* What it reads is another version now. */
 	drop_filler(c);
 	upload_discard_temp(c);

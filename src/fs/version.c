@@ -1,6 +1,7 @@
 /* fs/version - is the server's file still the one that we began with? */
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -70,10 +71,15 @@ int version_ask(struct remote *r, const char *path, struct entry *e, const struc
 	return rc;
 }
 
-bool version_same(const struct entry *e, int64_t size, int64_t mtime, int64_t own_mtime)
+bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime)
 {
+	int64_t own_mtime = atomic_load(&f->own_mtime), append_end = atomic_load(&f->append_end);
+
 	if (e->type != ENTRY_FILE)
 		return false;
+	/* Our own append leaves what was there as it was. */
+	if (append_end && size >= 0 && (e->have & HAVE_SIZE))
+		return e->size >= size && e->size <= append_end;
 	if (size >= 0 && (e->have & HAVE_SIZE) && e->size != size)
 		return false;
 	if (mtime == REMOTE_KEEP_MTIME || !(e->have & HAVE_EXACT_MTIME))

@@ -13,13 +13,13 @@
 
 enum { SKIP_CHUNK = 64 << 10 };
 
-static int start_read(struct transfer *t, int64_t from, bool may_be_hot)
+static int try_read(struct transfer *t, int64_t from, bool *hot)
 {
 	struct session *s = t->x.s;
 	bool can_rest = caps_may(&s->caps, CAP_REST);
-	bool hot = may_be_hot && data_take_hot(s, &t->d, t->x.ctx);
-	int rc = hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
 
+	*hot = data_take_hot(s, &t->d, t->x.ctx);
+	int rc = *hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
 	t->skip = can_rest ? 0 : from;
 	if (rc == 0)
 		rc = transfer_send(t, "RETR", can_rest ? from : 0);
@@ -27,10 +27,18 @@ static int start_read(struct transfer *t, int64_t from, bool may_be_hot)
 		rc = data_start(s, &t->d, &t->x.reply, t->x.ctx);
 	if (rc == 0)
 		s->rest_set = false;
-	/* The server had given the hot connection up. */
+	return rc;
+}
+
+static int start_read(struct transfer *t, int64_t from)
+{
+	bool hot;
+	int rc = try_read(t, from, &hot);
+
+	/* The server had given the hot connection up: once more, quietly. */
 	if (rc == 425 && hot) {
 		data_close(&t->d);
-		return start_read(t, from, false);
+		rc = try_read(t, from, &hot);
 	}
 	return rc;
 }
@@ -198,7 +206,7 @@ int ftp_open_read(struct remote *r, const char *path, int64_t from, struct strea
 
 	if (rc != 0)
 		return rc;
-	rc = start_read(t, from, true);
+	rc = start_read(t, from);
 	if (rc > 0 && beyond_end(t, from)) {
 		t->verdict = 226;
 		t->ended = true;

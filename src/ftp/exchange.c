@@ -19,6 +19,18 @@ int ftp_path(const struct remote_ftp *ftp, const char *path, struct buf *out)
 	return buf_error(out);
 }
 
+/* Names that the server would take for others. */
+static bool sendable(const struct session *s, const char *path)
+{
+	if ((s->caps.quirks & QUIRK_BACKSLASH) && strpbrk(path, "\\\""))
+		return false;
+	if (s->caps.quirks & QUIRK_LATIN1_ONLY)
+		for (const char *c = path; *c; c++)
+			if ((unsigned char)*c >= 0x80)
+				return false;
+	return true;
+}
+
 int exchange_begin(struct exchange *x, struct remote_ftp *ftp, enum purpose purpose,
 		   const char *path, const struct opctx *ctx)
 {
@@ -33,7 +45,9 @@ int exchange_begin(struct exchange *x, struct remote_ftp *ftp, enum purpose purp
 		return rc;
 	}
 	reply_init(&x->reply);
-	rc = session_path(x->s, buf_text(&x->path), &x->arg, ctx);
+	rc = sendable(x->s, buf_text(&x->path)) ? 0 : -EINVAL;
+	if (rc == 0)
+		rc = session_path(x->s, buf_text(&x->path), &x->arg, ctx);
 	return rc == 0 ? 0 : exchange_end(x, rc);
 }
 

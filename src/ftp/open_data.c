@@ -70,6 +70,8 @@ static int settle_port(struct session *s, struct reply *r, uint16_t *port, const
 	return passive_port(r, port) == 0 ? 0 : -ECONNREFUSED;
 }
 
+/* The connection is awaited: sent beside the SYN the command would win nothing (the server accepts
+ * a round trip and a half after it), and ProFTPD closes the port when it refuses. */
 static int connect_to(struct session *s, uint16_t port, struct data *d, const struct opctx *ctx)
 {
 	int fd = data_connect(login_fd(s->login), port);
@@ -142,8 +144,10 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 		rc = started ? 0 : session_reply_now(s, r);
 		if (rc < 0)
 			return rc;
-		if (rc == 1 && r->code / 100 != 1)
+		if (rc == 1 && r->code / 100 != 1) {
+			session_owe_no_more(s);
 			return r->code;
+		}
 		started |= rc == 1;
 		/* A refusal explains a broken handshake better than the handshake does. */
 		if (handshake != 0 && handshake != -EAGAIN && started)

@@ -413,17 +413,32 @@ int session_batch(struct session *s, const struct session_batch *b, const struct
 
 /* ---- what is owed ---- */
 
-static void owe_after(struct session *s, enum owed_kind kind, unsigned awaited)
+static void owe_at(struct session *s, unsigned place, struct owed owed)
 {
-	if (s->nowed == SESSION_OWED_MAX)
+	if (s->nowed == SESSION_OWED_MAX) {
 		s->broken = true;
-	else
-		s->owed[s->nowed++] = (struct owed){kind, awaited};
+		return;
+	}
+	memmove(s->owed + place + 1, s->owed + place, (s->nowed - place) * sizeof s->owed[0]);
+	s->owed[place] = owed;
+	s->nowed++;
 }
 
 void session_owe(struct session *s, enum owed_kind kind)
 {
-	owe_after(s, kind, 0);
+	unsigned place = 0;
+
+	while (place < s->nowed && s->owed[place].after == 0)
+		place++;
+	if (place < s->nowed)
+		s->owed[place].after--;
+	owe_at(s, place, (struct owed){kind, 0});
+}
+
+void session_owe_no_more(struct session *s)
+{
+	for (unsigned i = 0; i < s->nowed; i++)
+		s->owed[i].after = 0;
 }
 
 void session_cool(struct session *s)
@@ -447,7 +462,7 @@ void session_heat(struct session *s, unsigned awaited)
 		s->broken = true; /* a control socket that does not take ten bytes is not worth
 				     keeping */
 	else
-		owe_after(s, OWED_EPSV, awaited);
+		owe_at(s, s->nowed, (struct owed){OWED_EPSV, awaited});
 }
 
 bool session_alive(struct session *s)

@@ -34,35 +34,50 @@ int transfer_refused(struct transfer *t)
 	return rc;
 }
 
-int transfer_send(struct transfer *t, const char *word, int64_t rest)
+/* REST n, or REST 0 to undo one whose transfer never came.  Returns how many replies it will have.
+ */
+static int queue_rest(struct transfer *t, int64_t rest)
 {
 	struct session *s = t->x.s;
-	bool undo = rest == 0 && s->rest_set;
-	int rc = 0;
 
-	if (rest > 0 || undo)
-		rc = session_queue(s, "REST %lld", (long long)rest);
+	if (rest == 0 && !s->rest_set)
+		return 0;
 	s->rest_set = rest > 0;
-	if (rc == 0 && (rest > 0 || undo) && !session_pipelines(s)) {
+	int rc = session_queue(s, "REST %lld", (long long)rest);
+	if (rc == 0 && !session_pipelines(s)) {
 		rc = session_flush(s, t->x.ctx);
 		if (rc == 0)
 			rc = session_reply(s, &t->x.reply, t->x.ctx);
+		return rc;
 	}
+	return rc == 0 ? 1 : rc;
+}
+
+int transfer_send(struct transfer *t, const char *word, int64_t rest)
+{
+	struct session *s = t->x.s;
+	int rest_replies = queue_rest(t, rest);
+	int rc = rest_replies < 0 ? rest_replies : 0;
+
 	if (rc == 0)
 		rc = session_queue(s, "%s %s", word, buf_text(&t->x.arg));
 	if (rc == 0 && session_tls(s))
 		rc = data_tls(&t->d, login_ssl(s->login));
+	/* Behind the 1xx and the final reply. */
+	if (rc == 0 && (s->caps.quirks & QUIRK_WAITS_ITS_TURN))
+		session_heat(s, (unsigned)rest_replies + 2);
 	if (rc == 0)
 		rc = session_flush(s, t->x.ctx);
-	if (rc == 0 && (rest > 0 || undo) && session_pipelines(s))
+	if (rc == 0 && rest_replies > 0)
 		rc = session_reply(s, &t->x.reply, t->x.ctx);
-	if (rc == 0 && rest > 0)
-		caps_learn(&s->caps, CAP_REST, t->x.reply.code);
+	if (rc != 0 || rest == 0)
+		return rc;
+	caps_learn(&s->caps, CAP_REST, t->x.reply.code);
 	/* The server goes on from the start of the file all the same: what comes first is thrown
 	 * away. */
-	if (rc == 0 && rest > 0 && t->x.reply.code != 350)
+	if (t->x.reply.code != 350)
 		t->skip = rest;
-	return rc;
+	return 0;
 }
 
 int transfer_begin(struct remote *r, const char *path, enum verb verb, const struct stream_ops *ops,

@@ -18,6 +18,8 @@ static int judge_write(struct transfer *t)
 		return 0;
 	}
 	t->verdict = code;
+	if (!t->started)
+		session_owe_no_more(t->x.s);
 	if (code / 100 == 2)
 		return 0;
 	data_close(&t->d);

@@ -178,6 +178,8 @@ void caps_from_greeting(struct caps *c, const char *greeting)
 		c->quirks |= QUIRK_ONE_AT_A_TIME | QUIRK_LATIN1_ONLY;
 	if (is_only_welcome(greeting))
 		c->quirks |= QUIRK_ONE_AT_A_TIME;
+	if (strstr(greeting, "vsFTPd"))
+		c->quirks |= QUIRK_WAITS_ITS_TURN;
 	if (strstr(greeting, "ProFTPD"))
 		c->quirks |= QUIRK_MLST_FOLLOWS;
 	if (strstr(greeting, "inetutils") || strstr(greeting, "Linux-ftpd") ||
