@@ -270,8 +270,8 @@ static ssize_t fetch(struct reader *r, char *to, size_t n, int64_t at, const str
 	bool first = true;
 
 	for (;; first = false) {
-		ssize_t got = r->stream ? 0 : open_at(r, at, ctx);
-		bool stolen;
+		bool open = r->stream;
+		ssize_t got = open ? 0 : open_at(r, at, ctx);
 		int rc;
 
 		if (got == 0)
@@ -281,16 +281,20 @@ static ssize_t fetch(struct reader *r, char *to, size_t n, int64_t at, const str
 		if (got == 0)
 			return ended(r, at);
 		close_stream(r);
-		stolen = got == -ESTALE;
-		if (!stolen && !remote_link_error((int)got))
+		if (got != -ESTALE && !remote_link_error((int)got))
 			return got;
 		r->lost = true;
+		/* One connection was lost, or was needed by somebody: another is had at once, as a
+		 * rule. */
+		if (first && open)
+			continue;
+		if (got == -ESTALE)
+			got = -ETIMEDOUT;
 		if (ctx->deadline == OPCTX_FOREVER && clock_monotonic() + pause > give_up)
-			return stolen ? -ETIMEDOUT : got;
-		/* Somebody needed the connection: another is had at once, as a rule. */
-		rc = version_pause(ctx, stolen && first ? 0 : pause);
+			return got;
+		rc = version_pause(ctx, pause);
 		if (rc)
-			return rc == -EINTR || stolen ? rc : got;
+			return rc == -EINTR ? rc : got;
 		pause = 2 * pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
 	}
 }

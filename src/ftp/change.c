@@ -68,6 +68,15 @@ static int rename_args(struct exchange *x, const char *to_path, struct buf *a, s
 	const char *from = buf_text(&x->path);
 	size_t room = session_line_max(x->s) - 16;
 
+	const char *arg = buf_text(&x->arg);
+	if (*arg != '/') {
+		/* Entered in steps already: what is above `arg` is where the session is. */
+		size_t above = strlen(from) - strlen(arg + 2);
+		bool below = strncmp(from, to_path, above) == 0;
+		buf_adds(a, arg);
+		buf_addf(b, "%s%s", below ? "./" : "", to_path + (below ? above : 0));
+		return buf_error(a) ? buf_error(a) : buf_error(b);
+	}
 	if (strlen(from) > room || strlen(to_path) > room)
 		return relative_to_common(x->s, from, to_path, a, b, x->ctx);
 	buf_adds(a, from);
@@ -147,9 +156,18 @@ static int refused_rename(struct exchange *x, const char *from, const char *to, 
 			  int rnfr, enum if_exists how)
 {
 	enum found target = FOUND_NOTHING, source = FOUND_NOTHING;
-	int rc = exchange_refused(x, rnfr / 100 == 3 ? VERB_RNTO : VERB_RNFR);
+	int rc;
 
-	if (rnfr / 100 != 3 || remote_link_error(rc))
+	if (rnfr / 100 != 3)
+		return exchange_refused(x, VERB_RNFR);
+	/* It is the target that RNTO names. */
+	struct buf source_path = x->path;
+	buf_init(&x->path, 2 * PATH_LIMIT);
+	buf_adds(&x->path, to_path);
+	rc = exchange_refused(x, VERB_RNTO);
+	buf_free(&x->path);
+	x->path = source_path;
+	if (remote_link_error(rc))
 		return rc;
 	if (look_at(x->s, to_path, &target, x->ctx) == 0 &&
 	    look_at(x->s, buf_text(&x->path), &source, x->ctx) == 0) {

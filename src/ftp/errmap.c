@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1024 };
+enum { TEXT_MAX = 10240 }; /* the echoed path and the words behind it */
 
 struct phrase {
 	const char *text; /* lower case */
@@ -18,6 +18,10 @@ static const struct phrase PHRASES[] = {
 	{"no space left", ENOSPC},
 	{"enospc", ENOSPC},
 	{"disk full", ENOSPC},
+	/* vsftpd and Pure-FTPd name no reason for a failed write: that is what a full disk looks
+	   like. */
+	{"writing to local file", ENOSPC},
+	{"error during write", ENOSPC},
 	{"quota", EDQUOT},
 	{"not empty", ENOTEMPTY},
 	{"enotempty", ENOTEMPTY},

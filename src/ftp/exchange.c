@@ -66,6 +66,7 @@ int exchange_end(struct exchange *x, int rc)
 
 struct look {
 	const char *arg;
+	const char *second; /* what answers for a file */
 	int cwd, size;
 };
 
@@ -73,7 +74,7 @@ static int look_command(void *arg, size_t i, struct buf *line)
 {
 	const struct look *l = arg;
 
-	return buf_addf(line, "%s %s", i == 0 ? "CWD" : "SIZE", l->arg);
+	return buf_addf(line, "%s %s", i == 0 ? "CWD" : l->second, l->arg);
 }
 
 static void look_answer(void *arg, size_t i, const struct reply *r)
@@ -93,6 +94,7 @@ int look_at(struct session *s, const char *server_path, enum found *out, const s
 	buf_init(&arg, SERVER_PATH_MAX);
 	int rc = session_path(s, server_path, &arg, ctx);
 	l.arg = buf_text(&arg);
+	l.second = s->caps.known[CAP_MLST] == YES ? "MLST" : "SIZE";
 	/* Entered step by step the path is relative, and CWD would change what it is relative to.
 	 */
 	if (rc == 0 && l.arg[0] != '/')
@@ -106,11 +108,10 @@ int look_at(struct session *s, const char *server_path, enum found *out, const s
 	return 0;
 }
 
-/* Is the name in its parent's listing, though neither CWD nor SIZE can reach it? */
-static bool listed_in_parent(struct exchange *x, const char *parent)
+/* Is the name listed in `parent`, though neither CWD nor SIZE can reach it? */
+static bool listed_in(struct exchange *x, const char *parent, const char *name)
 {
 	struct listing l;
-	const char *name = path_name(buf_text(&x->path));
 
 	listing_init(&l, LISTING_MAX);
 	bool there = ftp_list_on(x->s, parent, &l, x->ctx) == 0 && listing_find(&l, name);
@@ -160,35 +161,37 @@ static int refused_file(enum verb verb)
 	}
 }
 
-/* Nothing answers at the path itself: what about the directories above it? */
+/* Nothing answers at the path itself: the lowest directory above it that can be entered tells
+ * whether the next name is missing or closed to us. */
 static int refused_nothing(struct exchange *x, enum verb verb)
 {
-	struct buf up;
+	struct buf below, up;
 	enum found found = FOUND_NOTHING;
+	bool makes = verb == VERB_MKD || verb == VERB_STOR || verb == VERB_APPE ||
+		     verb == VERB_RNTO;
 	bool direct = true;
 	int rc;
 
+	buf_init(&below, SERVER_PATH_MAX);
 	buf_init(&up, SERVER_PATH_MAX);
-	rc = path_parent(&up, buf_text(&x->path));
+	buf_adds(&below, buf_text(&x->path));
+	rc = path_parent(&up, buf_text(&below));
 	while (rc == 0 && (rc = look_at(x->s, buf_text(&up), &found, x->ctx)) == 0) {
 		if (found != FOUND_NOTHING || strcmp(buf_text(&up), "/") == 0)
 			break;
-		struct buf higher;
-		buf_init(&higher, SERVER_PATH_MAX);
-		rc = path_parent(&higher, buf_text(&up));
-		buf_free(&up);
-		up = higher;
 		direct = false;
+		buf_reset(&below);
+		buf_adds(&below, buf_text(&up));
+		buf_reset(&up);
+		rc = path_parent(&up, buf_text(&below));
 	}
 	if (rc == 0 && found == FOUND_FILE)
 		rc = -ENOTDIR;
-	else if (rc == 0 && !direct)
-		rc = -ENOENT;
-	else if (rc == 0 &&
-		 (verb == VERB_MKD || verb == VERB_STOR || verb == VERB_APPE || verb == VERB_RNTO))
+	else if (rc == 0 && direct && makes)
 		rc = -EACCES;
 	else if (rc == 0)
-		rc = listed_in_parent(x, buf_text(&up)) ? -EACCES : -ENOENT;
+		rc = listed_in(x, buf_text(&up), path_name(buf_text(&below))) ? -EACCES : -ENOENT;
+	buf_free(&below);
 	buf_free(&up);
 	return rc;
 }

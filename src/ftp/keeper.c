@@ -66,6 +66,7 @@ static void tend_slot_locked(struct pool *p, struct slot *slot, bool may_close) 
 	int64_t wanted = slot->wanted;
 
 	slot->state = HELD;
+	slot->minded = true;
 	slot->taken = p->caps;
 	s->caps = p->caps;
 	mutex_unlock(&p->lock);

@@ -206,17 +206,20 @@ static int fetch(struct session *s, const char *server_dir, struct buf *text,
 	struct reply r;
 	enum step step;
 	unsigned tried = 0;
-	int rc;
+	int rc = 0;
 
 	buf_init(&cwd, 2 * PATH_LIMIT);
 	reply_init(&r);
-	rc = session_path(s, server_dir, &cwd, ctx);
 	for (struct way w = next_way(&s->caps, &tried); rc == 0; w = next_way(&s->caps, &tried)) {
 		if (!w.verb) {
 			rc = -EOPNOTSUPP;
 			break;
 		}
 		buf_reset(text);
+		buf_reset(&cwd);
+		/* Each time: a long path is entered in steps. */
+		if ((rc = session_path(s, server_dir, &cwd, ctx)) != 0)
+			break;
 		rc = run_listing(s, buf_text(&cwd), w.verb, text, &r, &step, ctx);
 		if (rc != 0)
 			break;

@@ -247,6 +247,8 @@ static struct verdict judge(CURL *curl, const struct attempt *a, CURLcode code, 
 		return (struct verdict){code, -EAGAIN, LOGIN_TOO_MANY};
 	if (strncmp(line, "421", 3) == 0)
 		return (struct verdict){code, -ECONNREFUSED, LOGIN_NO_CONNECT};
+	if (a->said.len > 0 && !speaks_ftp(&a->said))
+		return judge_silence(curl, a, code);
 	for (size_t i = 0; i < sizeof VERDICTS / sizeof VERDICTS[0]; i++)
 		if (VERDICTS[i].code == code)
 			return VERDICTS[i];

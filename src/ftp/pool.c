@@ -122,6 +122,15 @@ static bool background_admitted_locked(const struct pool *p) REQUIRES(p->lock)
 	return busy == 0 || busy + (p->limit >= BACKGROUND_FILLS ? 0 : 1) < p->limit;
 }
 
+/* A session that the keeper has in hand comes back sooner than another could log in. */
+static bool minded_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	for (unsigned i = 0; i < p->max; i++)
+		if (p->slots[i].minded)
+			return true;
+	return false;
+}
+
 static bool admitted_locked(const struct pool *p, enum purpose purpose, bool background)
 	REQUIRES(p->lock)
 {
@@ -240,6 +249,8 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 		return 0;
 	if ((slot = best_idle_locked(p, purpose))) {
 		*out = take_idle(p, slot, purpose, ctx);
+	} else if (minded_locked(p)) {
+		return 0;
 	} else if (pool_open_locked(p) < p->limit && (slot = free_slot_locked(p))) {
 		opening = true;
 		slot->state = OPENING;
@@ -375,7 +386,7 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 	struct slot *slot = slot_of_locked(p, s);
 	assert(slot && slot->state == HELD);
 	merge_caps_locked(p, &s->caps, &slot->taken);
-	slot->transfer = false;
+	slot->transfer = slot->minded = false;
 	if (broken) {
 		free_slot_up_locked(p, slot);
 	} else {

@@ -11,6 +11,7 @@ enum slot_state { FREE, OPENING, IDLE, HELD, PARKED };
 
 struct slot {
 	enum slot_state state;
+	bool minded;   /* HELD by the keeper, which never waits: back in a moment */
 	bool transfer; /* held or parked for a transfer of the foreground */
 	struct session *session;
 	struct data *data; /* PARKED: the owner's */

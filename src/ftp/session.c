@@ -231,7 +231,8 @@ static void paid(struct session *s, const struct reply *r)
 	enum owed_kind kind = s->owed[0].kind;
 
 	/* Some answer a cut with two replies: what comes before the 229 belongs to the transfer. */
-	if (kind == OWED_EPSV && r->code < 500 && r->code != 229 && r->code != 227)
+	if (kind == OWED_EPSV && (r->code < 400 || r->code == 426) && r->code != 229 &&
+	    r->code != 227)
 		return;
 	if (kind == OWED_EPSV)
 		take_epsv(s, r);

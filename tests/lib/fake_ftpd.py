@@ -9,6 +9,7 @@ remembers every command line.
 A flight is what arrived before the server answered any of it: the number of flights is the number
 of round trips that the client waited for.  Runs in threads of the test, one per connection."""
 
+import os
 import select
 import socket
 import ssl
@@ -23,7 +24,7 @@ from fake_tree import Tree
 
 # How long the server listens for more of a flight before it answers.  A client that is waiting for
 # replies sends nothing, so that this costs time but never merges two flights.
-QUIET = 0.005
+QUIET = 0.005 * float(os.environ.get("FTPFS_TEST_SLOW", "1"))
 
 # What libcurl sends while it logs in; and one PWD.
 LOGIN = {b"USER", b"PASS", b"ACCT", b"AUTH", b"PBSZ", b"PROT"}

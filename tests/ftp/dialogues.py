@@ -1,0 +1,97 @@
+"""dialogues - counts what each operation says on the wire, and prints it as Markdown.
+
+    /usr/bin/python3 tests/ftp/dialogues.py > docs/dialogues.md"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+from drive import mounted  # noqa: E402
+from fake_personas import PROFTPD, VSFTPD  # noqa: E402
+
+HEAD = """# What each operation costs on the wire
+
+Measured by `tests/ftp/dialogues.py` against the fake server, and checked by a test: a change of these
+numbers is a change of the product. A *flight* is a group of commands that are sent without
+waiting in between: one round trip. The EPSV that ftpfs sends when a transfer ends, so
+that the next one finds its data connection open ("hot"), is not counted: nobody waits for it.
+
+"""
+
+SMALL = {f"/small/{i}": b"x" for i in range(3)}
+MANY = {f"/many/file-{i:04}": b"x" for i in range(1000)}
+BIG = {"/big": bytes(16 << 20)}
+
+# What is shown, what is done before (unseen), what is counted.
+OPERATIONS = [
+    ("list a directory, the first time", [], [("list", "/small")]),
+    ("list a directory", [("list", "/")], [("list", "/small")]),
+    ("`ls -l` of 1,000 files", [("list", "/")], [("statall", "/many")]),
+    ("look at one file", [], [("stat", "/small/1")]),
+    ("exact times of 500 files", [],
+     [("statmany", "/many", *[f"file-{i:04}" for i in range(500)])]),
+    ("read a small file, the first time", [], [("read", "/small/1")]),
+    ("read a small file", [("read", "/small/0")], [("read", "/small/1")]),
+    ("read from the middle", [("read", "/small/0")], [("read", "/big", 1000000, 100)]),
+    ("seek: cut a download, begin elsewhere", [("read", "/big", 0, 100)],
+     [("read", "/big", 9000000, 100)]),
+    ("write a small file, the first time", [], [("write", "/new", "whole", 0, "x")]),
+    ("write a small file", [("read", "/small/0")], [("write", "/new", "whole", 0, "x")]),
+    ("append to a file", [("read", "/small/0")], [("write", "/small/1", "append", 1, "x")]),
+    ("set mode and time, check size and time", [("settle", "/small/0", "600", 1)],
+     [("settle", "/small/1", "644", 981173106)]),
+    ("rename, also over a file", [], [("rename", "/small/1", "/small/2")]),
+    ("make a directory", [], [("mkdir", "/new")]),
+    ("remove a directory", [("mkdir", "/new")], [("rmdir", "/new")]),
+    ("remove a file", [], [("remove", "/small/1")]),
+    ("set the mode", [], [("set_mode", "/small/1", "600")]),
+    ("set the time", [("set_mtime", "/small/1", 1)], [("set_mtime", "/small/1", 981173106)]),
+]
+
+
+def count(flights):
+    return sum(len(flight) for flight in flights), len(flights)
+
+
+def logins(persona):
+    """Commands and flights of the first login, and of a further one."""
+    with mounted(persona, BIG) as (server, drive):
+        first = count(server.dialogue())
+        drive.ok("open", 0, "/big", 0)
+        mark = server.mark()
+        drive.ok("stat", "/big")
+        again = [f for f in server.dialogue(mark) if f[0].split(" ")[0] not in ("SIZE", "MLST")]
+        drive.ok("close", 0)
+    return first, count(again)
+
+
+def measure(persona, before, words):
+    with mounted(persona, {**SMALL, **MANY, **BIG}) as (_, drive):
+        for unseen in before:
+            drive.ok(*unseen)
+        said = []
+        for operation in words:
+            drive.ok(*operation)
+            said += drive.said()
+    return count(said)
+
+
+def table():
+    """The rows: what, (commands, flights) with MLSD, (commands, flights) without."""
+    both = (PROFTPD, VSFTPD)
+    first, again = zip(*[logins(persona) for persona in both])
+    rows = [("log in, the first connection", *first), ("log in, each further connection", *again)]
+    for what, before, words in OPERATIONS:
+        rows.append((what, *[measure(persona, before, words) for persona in both]))
+    return rows
+
+
+def markdown(rows):
+    out = ["| operation | commands, flights (MLSD) | commands, flights (LIST) |", "|---|---|---|"]
+    out += [f"| {what} | {a[0]:,}, {a[1]} | {b[0]:,}, {b[1]} |" for what, a, b in rows]
+    return HEAD + "\n".join(out) + "\n"
+
+
+if __name__ == "__main__":
+    print(markdown(table()), end="")

@@ -1,0 +1,159 @@
+"""Sessions that die, limits that are learned, callers that queue."""
+
+import time
+
+import pytest
+from drive import mounted
+from fake_personas import AIOFTP, PROFTPD, TWISTED, VSFTPD
+
+FILES = {"/s": b"hello", "/d/a": b"1", "/b": bytes(16 << 20)}
+
+
+@pytest.mark.parametrize("words", [
+    ("read", "/s"), ("list", "/d"), ("stat", "/s"), ("rename", "/s", "/t"), ("remove", "/s"),
+    ("mkdir", "/n"), ("write", "/n", "whole", 0, "x"), ("write", "/s", "append", 5, "x"),
+    ("settle", "/s")], ids=lambda w: w[0] + w[-1] if w[0] == "write" else w[0])
+def test_stale_421_is_not_taken_for_an_answer(words):
+    with mounted(PROFTPD, FILES) as (server, drive):
+        drive.ok("stat", "/s")
+        server.stale_421("421 Idle timeout (3 seconds): closing control connection")
+        drive.ok(*words)
+        assert server.logins() == 2
+
+
+def test_one_caller_needs_one_session():
+    """The keeper looks after an idle session in between: that is no reason to log in again."""
+    with mounted(VSFTPD, FILES) as (server, drive):
+        for _ in range(20):
+            drive.ok("read", "/b", 0, 1000)
+            drive.ok("stat", "/s")
+            drive.ok("read", "/s")
+        assert server.logins() == 1
+
+
+def test_silent_close_while_idle():
+    with mounted(TWISTED, FILES) as (server, drive):
+        for session in server.alive():
+            session.kick()
+        assert drive.ok("read", "/s")["data"] == "hello"
+
+
+def test_reset_while_idle():
+    with mounted(VSFTPD, FILES) as (server, drive):
+        drive.ok("read", "/s")
+        for session in server.alive():
+            session.reset()
+        assert drive.ok("read", "/s")["data"] == "hello"
+
+
+def test_every_idle_session_is_stale():
+    with mounted(VSFTPD, FILES) as (server, drive):
+        for i in range(3):
+            drive.ok("open", i, "/b", 0)
+        for i in range(3):
+            drive.ok("close", i)
+        assert len(server.alive()) >= 3
+        server.stale_421()
+        assert drive.ok("read", "/s")["data"] == "hello"
+
+
+def test_421_as_the_answer_ends_the_session_not_the_mount():
+    with mounted(PROFTPD, FILES) as (server, drive):
+        server.reply("MLST", "421 Service not available, closing control connection.")
+        assert drive.error("stat", "/s") == "ECONNRESET"
+        drive.ok("stat", "/s")
+        assert server.logins() == 2
+
+
+@pytest.mark.parametrize("persona", [VSFTPD, PROFTPD], ids=lambda p: p.name)
+def test_the_limit_is_learned_and_callers_queue(persona):
+    with mounted(persona, FILES, drive={"conns": 6}, limit=2, slow=(4096, 0.005)) as (server, drive):
+        tags = [f"t{i}" for i in range(5)]
+        for tag in tags:
+            drive.start(tag, "read", "/b", 0, 20000)
+        for tag in tags:
+            answer = drive.finish(tag)
+            assert answer["error"] is None and answer["bytes"] == 20000
+        made = len(server.sessions)
+        for tag in tags:
+            drive.start(tag, "read", "/b", 0, 20000)
+        for tag in tags:
+            assert drive.finish(tag)["error"] is None
+        assert len(server.sessions) - made <= 1  # the limit is known now
+
+
+def test_a_long_transfer_leaves_a_connection_for_metadata():
+    with mounted(VSFTPD, FILES, drive={"conns": 2}) as (server, drive):
+        drive.ok("open", 0, "/b", 0)
+        drive.start("second", "read", "/b", 0, 1000)
+        assert drive.ok("list", "/d")["ms"] < 2000
+        drive.ok("close", 0)
+        assert drive.finish("second")["error"] is None
+
+
+def test_one_connection_is_enough():
+    with mounted(VSFTPD, FILES, drive={"conns": 1}) as (server, drive):
+        drive.ok("open", 0, "/b", 0)
+        assert drive.ok("pull", 0, 1000)["bytes"] == 1000
+        drive.ok("park", 0)
+        assert drive.ok("list", "/d")["ms"] < 2000  # takes the parked one's session
+        assert drive.error("pull", 0, 1000) == "ESTALE"
+        drive.ok("close", 0)
+        assert len(server.sessions) == 1
+        assert drive.ok("read", "/s")["data"] == "hello"
+
+
+def test_a_parked_stream_goes_on_when_nobody_took_it():
+    with mounted(VSFTPD, {"/b": bytes(i % 251 for i in range(1 << 20)) * 16}) as (_, drive):
+        drive.ok("open", 0, "/b", 0)
+        first = drive.ok("pull", 0, 1000)
+        drive.ok("park", 0)
+        rest = drive.ok("pull", 0)
+        assert first["bytes"] + rest["bytes"] == 16 << 20
+        drive.ok("close", 0)
+
+
+def test_waiting_for_a_connection_ends_at_the_deadline():
+    with mounted(VSFTPD, FILES, drive={"conns": 1}) as (_, drive):
+        drive.ok("open", 0, "/b", 0)
+        answer = drive.do("within:300", "stat", "/s")
+        assert answer["error"] == "ETIMEDOUT" and answer["ms"] < 2000
+        drive.ok("close", 0)
+        drive.ok("stat", "/s")
+
+
+def test_looking_ahead_never_waits():
+    with mounted(VSFTPD, FILES, drive={"conns": 1}) as (_, drive):
+        drive.ok("open", 0, "/b", 0)
+        answer = drive.do("background", "list", "/d")
+        assert answer["error"] == "EAGAIN" and answer["ms"] < 500
+        drive.ok("close", 0)
+
+
+def test_idle_sessions_are_kept_alive():
+    with mounted(VSFTPD, FILES) as (server, drive):
+        mark = server.mark()
+        drive.ok("advance", 40000)
+        server.wait_command("NOOP", mark)
+        assert drive.ok("read", "/s")["data"] == "hello"
+        assert server.logins() == 1
+
+
+def test_idle_sessions_without_noop_are_kept_alive_by_pwd():
+    with mounted(AIOFTP, FILES) as (server, drive):
+        mark = server.mark()
+        drive.ok("advance", 40000)
+        server.wait_command("PWD", mark)
+        assert drive.ok("read", "/s")["data"] == "hello"
+
+
+def test_a_forgotten_data_connection_is_not_kept():
+    with mounted(VSFTPD, FILES) as (server, drive):
+        drive.ok("read", "/s")
+        end = time.monotonic() + 5
+        while drive.stat("data_connections") < 2:  # the one opened ahead
+            assert time.monotonic() < end
+        drive.ok("advance", 45000)
+        server.wait_command("NOOP", drive.marked)
+        drive.ok("read", "/s")
+        assert "EPSV" in server.lines(drive.marked)[:2]

@@ -1,0 +1,122 @@
+"""Uploads: 0 means that the server said yes, and its words decide what went wrong."""
+
+import pytest
+from drive import mounted
+from fake_personas import (AIOFTP, ALL, IIS, INETUTILS, PROFTPD, PUREFTPD, PYFTPDLIB, TWISTED,
+                           VSFTPD, but)
+
+PATTERN = bytes(range(251))
+FULL = [VSFTPD, PROFTPD, PUREFTPD, INETUTILS, PYFTPDLIB, AIOFTP]
+
+
+def pattern(n):
+    return (PATTERN * (n // 251 + 1))[:n]
+
+
+def after_data(persona, files):
+    return mounted(but(persona, home=b"/"), files)
+
+
+@pytest.mark.parametrize("persona", ALL, ids=lambda p: p.name)
+def test_new_replaced_empty_and_big(persona):
+    with after_data(persona, {"/old": b"long old content"}) as (server, drive):
+        drive.ok("write", "/new", "whole", 0, "abc")
+        drive.ok("write", "/old", "whole", 0, "xyz")
+        drive.ok("write", "/none", "whole", 0)
+        drive.ok("write", "/big", "whole", 0, "*5000000")
+        assert server.tree.read("/new") == b"abc"
+        assert server.tree.read("/old") == b"xyz"
+        assert server.tree.read("/none") == b""
+        assert server.tree.read("/big") == pattern(5000000)
+
+
+def test_dialogue():
+    with mounted(VSFTPD) as (_, drive):
+        drive.ok("write", "/new", "whole", 0, "abc")
+        assert drive.said() == [["EPSV"], ["STOR /new"]]
+        drive.ok("write", "/new", "append", 3, "def")
+        assert drive.said() == [["APPE /new"]]
+
+
+@pytest.mark.parametrize("persona", [p for p in ALL if p is not TWISTED], ids=lambda p: p.name)
+def test_append(persona):
+    with after_data(persona, {"/f": b"abc"}) as (server, drive):
+        drive.ok("write", "/f", "append", 3, "def")
+        assert server.tree.read("/f") == b"abcdef"
+
+
+def test_append_where_there_is_none():
+    with mounted(TWISTED, {"/f": b"abc"}) as (server, drive):
+        assert drive.error("write", "/f", "append", 3, "def") == "EOPNOTSUPP"
+        assert server.tree.read("/f") == b"abc"
+
+
+def test_patch_never_loses_the_rest():
+    for persona in (VSFTPD, PROFTPD, PUREFTPD, IIS):
+        with after_data(persona, {"/f": b"0123456789"}) as (server, drive):
+            answer = drive.do("write", "/f", "patch", 3, "abc")
+            if answer["error"] is None:
+                assert server.tree.read("/f") == b"012abc6789", persona.name
+            else:
+                assert answer["error"] == "EOPNOTSUPP", persona.name
+                assert server.tree.read("/f") == b"0123456789", persona.name
+            assert [n for n in drive.names("/")] == [b"f"], persona.name  # no litter
+
+
+def test_patch_does_not_believe_in_pure():
+    with mounted(PUREFTPD, {"/f": b"0123456789"}) as (server, drive):
+        assert drive.error("write", "/f", "patch", 3, "abc") == "EOPNOTSUPP"
+        assert server.tree.read("/f") == b"0123456789"
+
+
+@pytest.mark.parametrize("persona", ALL, ids=lambda p: p.name)
+def test_refused(persona):
+    with after_data(persona, {"/d/x": b"", "/f": b"1"}) as (server, drive):
+        assert drive.error("write", "/d", "whole", 0, "abc") == "EISDIR"
+        assert drive.error("write", "/nope/f", "whole", 0, "abc") == "ENOENT"
+        assert drive.error("write", "/f/g", "whole", 0, "abc") in ("ENOTDIR", "ENOENT")
+        drive.ok("write", "/f", "whole", 0, "abc")
+        assert server.tree.read("/f") == b"abc"
+
+
+def test_553_is_not_a_missing_file_when_the_directory_is_sealed():
+    with mounted(VSFTPD, {"/d/x": b""}) as (server, drive):
+        server.reply("STOR", "553 Could not create file.")
+        assert drive.error("write", "/d/new", "whole", 0, "abc") == "EACCES"
+
+
+@pytest.mark.parametrize("persona", [PROFTPD, INETUTILS, PUREFTPD], ids=lambda p: p.name)
+def test_disk_full_in_the_middle(persona):
+    with after_data(persona, {"/f": b""}) as (server, drive):
+        server.disk_left = 100000
+        error = drive.error("write", "/f", "whole", 0, "*30000000")
+        assert error == ("EIO" if persona is PUREFTPD else "ENOSPC")
+        server.disk_left = None
+        drive.ok("write", "/f", "whole", 0, "*300")
+        assert server.tree.read("/f") == pattern(300)
+
+
+def test_quota():
+    with mounted(PUREFTPD) as (server, drive):
+        server.cut_data("STOR", 100000, "552 Quota exceeded")
+        assert drive.error("write", "/f", "whole", 0, "*30000000") == "EDQUOT"
+
+
+def test_a_226_is_needed():
+    with mounted(VSFTPD) as (server, drive):
+        server.drop_reply("STOR")
+        answer = drive.do("write", "/f", "whole", 0, "abc")
+        assert answer["error"] == "ECONNRESET" and answer["step"] == "finish"
+
+
+def test_error_after_all_data_was_taken():
+    with mounted(VSFTPD) as (server, drive):
+        server.cut_data("STOR", 1, "451 Local error in processing.")
+        assert drive.error("write", "/f", "whole", 0, "*1000") is not None
+        drive.ok("write", "/g", "whole", 0, "*1000")
+
+
+def test_lost_connection_is_not_a_refusal():
+    with mounted(VSFTPD) as (server, drive):
+        server.cut_data("STOR", 1 << 20, None)
+        assert drive.error("write", "/f", "whole", 0, "*30000000") in ("ECONNRESET", "EPIPE")
