@@ -165,7 +165,10 @@ static int open_name(struct commit *c)
 	/* A command that was lost may have been carried out. */
 	if (rc == 0 || rc == -EINTR || remote_link_error(rc)) {
 		s->doubt = rc && (s->doubt || !s->on_server);
-		s->on_server = s->partial = true;
+		s->on_server = true;
+		/* Emptying is done at once or not at all; until it is known, the old content
+		 * counts. */
+		s->partial = s->partial || c->spool->size > 0;
 	}
 	return rc;
 }

@@ -30,6 +30,7 @@ void keeper_wake(const struct pool *p)
 static void tend(struct session *s, int64_t wanted, bool may_close)
 {
 	int64_t now = clock_monotonic();
+	bool cut = s->nowed > 0 && s->owed[0].kind == OWED_CUT;
 
 	if (session_settle_now(s) != 0 || (s->nowed == 0 && !session_alive(s)) ||
 	    (s->nowed > 0 && now - s->last_used > s->conf->timeout)) {
@@ -37,6 +38,9 @@ static void tend(struct session *s, int64_t wanted, bool may_close)
 		s->broken = true;
 		return;
 	}
+	/* Who cut a transfer is about to begin another. */
+	if (cut && s->nowed == 0)
+		session_heat(s, 0);
 	if (may_close && now - wanted > CLOSE_AFTER) {
 		s->broken = true;
 		return;
@@ -113,13 +117,10 @@ static void keep_once(struct pool *p)
 void *keeper_run(void *arg)
 {
 	struct pool *p = arg;
-	bool ending = false;
 
-	while (!ending) {
+	while (!p->ending) {
 		keep_once(p);
-		mutex_lock(&p->lock);
-		ending = p->ending;
-		mutex_unlock(&p->lock);
+		pool_open_spare(p);
 	}
 	return NULL;
 }

@@ -17,6 +17,9 @@
 static const int64_t RAISE_AFTER = 60 * NS_PER_S;
 /* Pools of at least so many sessions may be filled by the background. */
 enum { BACKGROUND_FILLS = 6 };
+/* Two sessions get ready while the third works; more would only be taken from others. */
+enum { SPARES = 3, SPARE_AFTER = 4 };
+static const int64_t COLD_RUN = 2 * NS_PER_S;
 /* The reply to a cut comes within a round trip, or the session is not worth waiting for. */
 static const int64_t CUT_PATIENCE = 2 * NS_PER_S;
 
@@ -197,6 +200,59 @@ static int open_in_slot(struct pool *p, struct slot *slot, unsigned id, const st
 	return rc;
 }
 
+/* ---- spares ---- */
+
+static bool spare_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	unsigned most = SPARES < p->limit ? SPARES : p->limit;
+
+	return p->colds >= SPARE_AFTER && pool_open_locked(p) < most;
+}
+
+/* A transfer of the foreground begins on an idle session. */
+static void note_transfer_locked(struct pool *p, const struct session *s) REQUIRES(p->lock)
+{
+	int64_t now = clock_monotonic();
+	bool ready = s->nowed == 0 && s->hot >= 0 && data_connected(s->hot) == 0;
+
+	if (ready || now - p->cold_at > COLD_RUN)
+		p->colds = 0;
+	if (ready)
+		return;
+	p->colds++;
+	p->cold_at = now;
+	if (spare_wanted_locked(p))
+		keeper_wake(p);
+}
+
+void pool_open_spare(struct pool *p)
+{
+	struct opctx ctx = opctx_for(p->conf.connect_timeout);
+	enum login_failure failure;
+	struct session *s;
+	struct buf why;
+
+	ctx.cancelled = &p->ending;
+	mutex_lock(&p->lock);
+	struct slot *slot = spare_wanted_locked(p) ? free_slot_locked(p) : NULL;
+	struct caps known = p->caps;
+	unsigned id = 0;
+	p->colds = slot ? 0 : p->colds;
+	if (slot) {
+		slot->state = OPENING;
+		id = ++p->next_id;
+	}
+	mutex_unlock(&p->lock);
+	if (!slot)
+		return;
+	buf_init(&why, 1024);
+	if (open_in_slot(p, slot, id, &known, &s, &failure, &why, &ctx) == 0) {
+		session_heat(s, 0);
+		pool_put_back(p, s, true);
+	}
+	buf_free(&why);
+}
+
 /* ---- getting ---- */
 
 /* Make a session that was idle, or stolen, ready for its new holder.  Owed replies may come later;
@@ -248,6 +304,8 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	if (!admitted_locked(p, purpose, ctx->background))
 		return 0;
 	if ((slot = best_idle_locked(p, purpose))) {
+		if (purpose == FOR_TRANSFER && !ctx->background)
+			note_transfer_locked(p, slot->session);
 		*out = take_idle(p, slot, purpose, ctx);
 	} else if (minded_locked(p)) {
 		return 0;
@@ -486,9 +544,7 @@ int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool *
 
 void pool_destroy(struct pool *p)
 {
-	mutex_lock(&p->lock);
 	p->ending = true;
-	mutex_unlock(&p->lock);
 	keeper_wake(p);
 	pthread_join(p->keeper, NULL);
 	for (unsigned i = 0; i < p->max; i++)

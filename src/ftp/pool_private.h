@@ -33,14 +33,20 @@ struct pool {
 	unsigned next_id GUARDED_BY(lock);
 	bool have_caps GUARDED_BY(lock);
 	struct caps caps GUARDED_BY(lock);
-	bool ending GUARDED_BY(lock);
-	int wake; /* eventfd: the keeper should look again */
+	unsigned colds GUARDED_BY(lock); /* transfers in a row that found no open data connection */
+	int64_t cold_at GUARDED_BY(lock); /* the last of them */
+	atomic_bool ending;		  /* also what interrupts the keeper's own login */
+	int wake;			  /* eventfd: the keeper should look again */
 	pthread_t keeper;
 };
 
 unsigned pool_open_locked(const struct pool *p) REQUIRES(p->lock);
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
+
+/* When transfers keep finding no open data connection, log one more session in, so that one gets
+ * ready while another works.  Called by the keeper, since nobody should wait for it. */
+void pool_open_spare(struct pool *p) EXCLUDES(p->lock);
 
 /* The keeper's thread; ends within a second of p->ending. */
 void *keeper_run(void *pool);
