@@ -54,7 +54,7 @@ static const struct {
 	[LOGIN_INTERNAL] = {EXIT_INTERNAL, "cannot set up the connection to", NULL},
 };
 
-/* "host:port", or the URL where its directory is the trouble. */
+/* "host:port" (and who wanted in), or the URL where its directory is the trouble. */
 static void name_target(const struct options *o, int code, struct buf *out)
 {
 	const struct login_conf *login = &o->ftp.login;
@@ -64,6 +64,8 @@ static void name_target(const struct options *o, int code, struct buf *out)
 		buf_adds(out, o->url_shown);
 	else
 		buf_addf(out, login->ipv6_literal ? "[%s]:%u" : "%s:%u", login->host, port);
+	if (code == EXIT_LOGIN_REFUSED)
+		buf_addf(out, " for %s", login->user ? login->user : "anonymous");
 }
 
 static int login_failed(const struct options *o, enum login_failure failure, const char *why)

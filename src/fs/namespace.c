@@ -150,8 +150,10 @@ static int unlink_file(struct fs *fs, struct node *dir, struct node *n, const st
 			err = remote_remove(fs->conf.remote, buf_text(&path), ctx);
 		buf_free(&path);
 	}
-	if (err && err != -ENOENT)
+	if (err && err != -ENOENT) {
+		file_still_there(&fs->files, n);
 		return fs_doubt(fs, dir, err);
+	}
 	forget_name(fs, dir, n);
 	file_after_remove(&fs->files, n);
 	prefetch_drop(fs->files.prefetch, n);

@@ -199,6 +199,8 @@ static int carry_out(struct fs *fs, struct move *m, const struct opctx *ctx)
 	err = ask_server(fs, m, ctx);
 	if (err) {
 		set_moving(fs, m->source, false);
+		if (replaces_file)
+			file_still_there(&fs->files, m->target);
 		fs_doubt(fs, m->from, err);
 		return fs_doubt(fs, m->to, err);
 	}

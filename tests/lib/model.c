@@ -88,7 +88,10 @@ void model_move(struct mnode *n, struct mnode *dir, const char *name)
 
 void model_closed(struct mnode *n)
 {
-	if (--n->handles == 0 && !n->parent)
+	if (--n->handles > 0)
+		return;
+	n->doubt = false;
+	if (!n->parent)
 		free_one(n);
 }
 

@@ -37,6 +37,7 @@ struct mnode {
 	/* What the server may hold once a commit has failed: [0] is what it surely had last. */
 	struct past pasts[MODEL_PASTS];
 	unsigned npasts;
+	bool doubt;	/* a commit may have failed unseen since it was opened */
 	bool on_server; /* pasts[0] was confirmed */
 };
 

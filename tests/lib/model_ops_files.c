@@ -18,6 +18,11 @@ static struct mhandle *free_handle(struct world *w)
 	return NULL;
 }
 
+static bool writes(const struct mhandle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
 static struct mhandle *pick_handle(struct world *w, bool writing)
 {
 	struct mhandle *v[WORLD_HANDLES];
@@ -147,7 +152,6 @@ static void write_at(struct world *w, struct mhandle *h, size_t at, size_t len)
 	if (!world_spoilt(w, "write", n, (long)len)) {
 		model_write(h->m, bytes, len, at);
 		touch(h->m, before);
-		h->unflushed = true;
 	}
 	free(bytes);
 }
@@ -217,9 +221,39 @@ static size_t random_size(struct world *w, const struct mnode *m)
 
 static void resized(struct mnode *m, size_t size, int64_t before)
 {
-	/* Without a change of size POSIX leaves it open whether the time changes. */
-	touch(m, size != m->size || m->mtime > before ? before : m->mtime);
+	/* Without a change of size POSIX leaves it open whether the time changes; and what is cut
+	 * back to the bytes that the server has keeps the server's time. */
+	if (size < m->size)
+		touch(m, 0);
+	else
+		touch(m, size != m->size || m->mtime > before ? before : m->mtime);
 	model_resize(m, size);
+}
+
+/* A truncation failed: of an open file it may have happened here, of a closed one there. */
+static void adopt_size(struct world *w, struct node *n, struct mnode *m, size_t size)
+{
+	struct fs_attr attr;
+	int rc;
+
+	model_may_be_stored(m);
+	if (m->handles == 0) {
+		model_resize(m, size);
+		adopt_file(w, m);
+		return;
+	}
+	world_pause(w, true);
+	rc = fs_getattr(w->rig->fs, n, &attr, &w->rig->ctx);
+	world_spoilt(w, "getattr", rc, 0);
+	if ((size_t)attr.st.st_size == size)
+		model_resize(m, size);
+	else if ((size_t)attr.st.st_size != m->size) /* nobody writes it: given up at once */
+		adopt_file(w, m);
+	touch(m, 0);
+	model_may_be_stored(m);
+	if (m->parent)
+		check_bytes(w, m);
+	world_pause(w, false);
 }
 
 static void do_truncate(struct world *w)
@@ -242,22 +276,22 @@ static void do_truncate(struct world *w)
 			       : "");
 	rc = fs_setattr(w->rig->fs, h ? h->node : n, h ? h->h : NULL, FS_SET_SIZE, &want, &attr,
 			&w->rig->ctx);
-	if (!h)
-		world_forget(w, n);
 	if (world_spoilt(w, "truncate", rc, m->type == ENTRY_DIR ? -EISDIR : 0)) {
-		if (m->type == ENTRY_FILE && m->handles == 0) {
-			model_resize(m, size);
-			adopt_file(w, m);
-		}
+		m->doubt = true;
+		if (m->type == ENTRY_FILE)
+			adopt_size(w, h ? h->node : n, m, size);
+		if (!h)
+			world_forget(w, n);
 		world_expire(w);
 		return;
 	}
+	if (!h)
+		world_forget(w, n);
 	if (rc)
 		return;
 	resized(m, size, before);
 	if (h)
-		h->unflushed = true;
-	check_attr(w, m, &attr);
+		check_attr(w, m, &attr);
 	if (m->handles == 0)
 		check_stored(w, m);
 }
@@ -296,24 +330,47 @@ static void do_allocate(struct world *w)
 	if (world_spoilt(w, "fallocate", rc, mode ? -EOPNOTSUPP : 0) || rc)
 		return;
 	resized(h->m, at + len > h->m->size ? at + len : h->m->size, before);
-	h->unflushed = true;
+}
+
+/* A commit failed: every other handle that writes has to be told, once.  Unless what h was told is
+ * itself an older failure: then perhaps. */
+static void owe_others(struct world *w, const struct mhandle *h)
+{
+	for (int i = 0; i < WORLD_HANDLES; i++) {
+		struct mhandle *other = &w->handles[i];
+
+		if (other->m != h->m || other == h || !writes(other))
+			continue;
+		other->owed |= !h->maybe && !h->m->doubt;
+		other->maybe = true;
+	}
 }
 
 /* flush or fsync: 0 is a promise that the server has it all. */
 static int flush_handle(struct world *w, struct mhandle *h, bool sync)
 {
+	bool owed = h->owed && writes(h);
 	int rc;
 
 	world_log(w, "%s \"%s\"", sync ? "fsync" : "flush", h->m->name);
 	rc = sync ? fs_fsync(h->h, &w->rig->ctx) : fs_flush(h->h, &w->rig->ctx);
+	if (!rc && owed)
+		world_fail(w, "\"%s\": an earlier commit failed, and this handle is not told",
+			   h->m->name);
+	if (w->paused)
+		h->owed = false;
 	if (rc && w->paused && w->rig->faults) /* an older failure is told once to each handle */
 		rc = sync ? fs_fsync(h->h, &w->rig->ctx) : fs_flush(h->h, &w->rig->ctx);
 	if (world_spoilt(w, sync ? "fsync" : "flush", rc, 0)) {
 		model_may_be_stored(h->m);
+		owe_others(w, h);
+		h->owed = h->maybe = false;
 		return rc;
 	}
-	check_stored(w, h->m);
-	h->unflushed = false;
+	h->maybe = false;
+	/* Somebody who only reads promises nothing about what others write when he closes. */
+	if (sync || writes(h))
+		check_stored(w, h->m);
 	return 0;
 }
 
@@ -329,9 +386,10 @@ static void do_flush(struct world *w)
 void world_close(struct world *w, struct mhandle *h, bool flush)
 {
 	struct mnode *m = h->m;
-	bool told = flush && flush_handle(w, h, false) == 0;
+	bool told = flush && flush_handle(w, h, false) == 0 && writes(h);
 	bool last = m->handles == 1 && m->parent;
 
+	m->doubt |= !told; /* its last words are a commit, too */
 	world_log(w, "close \"%s\"%s", m->name, flush ? "" : " without a flush");
 	if (!told && w->rig->faults)
 		model_may_be_stored(m);

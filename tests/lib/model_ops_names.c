@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "fs/commit.h"
 #include "model_world.h"
 
 enum { NODES_MAX = 60, DEPTH_MAX = 3 };
@@ -159,6 +160,27 @@ static void do_unlink(struct world *w)
 	}
 }
 
+static void find_litter(void *arg, const char *path, const struct entry *e)
+{
+	(void)e;
+	if (strstr(path, "/" COMMIT_TEMP_PREFIX))
+		*(bool *)arg = true;
+}
+
+/* Did a lost link leave a temporary sibling behind in this directory? */
+static bool has_litter(struct world *w, const struct mnode *dir)
+{
+	struct buf path;
+	bool found = false;
+
+	if (!w->rig->faults)
+		return false;
+	world_path(w, dir, NULL, &path);
+	mem_walk(w->rig->server, buf_text(&path), find_litter, &found);
+	buf_free(&path);
+	return found;
+}
+
 static void do_rmdir(struct world *w)
 {
 	struct mnode *dir = pick_dir(w), *m;
@@ -172,6 +194,8 @@ static void do_rmdir(struct world *w)
 	world_log(w, "rmdir \"%s\" in \"%s\"", name, dir->name);
 	rc = fs_rmdir(w->rig->fs, n, name, &w->rig->ctx);
 	world_forget(w, n);
+	if (rc == -ENOTEMPTY && m && has_litter(w, m))
+		return;
 	if (world_spoilt(w, "rmdir", rc, model_may_rmdir(m))) {
 		if (m && model_may_rmdir(m) == 0 && !on_server(w, dir, name, ENTRY_DIR))
 			model_unlink(m);
@@ -204,11 +228,13 @@ static void adopt_rename(struct world *w, struct mnode *m, struct mnode *to, con
 }
 
 /* Where several rules are broken at once, which one is named is nobody's business. */
-static bool rename_may_say(const struct mnode *m, const struct mnode *to, const struct mnode *over,
-			   bool noreplace, int rc)
+static bool rename_may_say(struct world *w, const struct mnode *m, const struct mnode *to,
+			   const struct mnode *over, bool noreplace, int rc)
 {
 	if (!m || !over || over == m)
 		return false;
+	if (rc == -ENOTEMPTY && m->type == ENTRY_DIR && has_litter(w, over))
+		return true;
 	return (rc == -EINVAL && model_below(to, m)) || (rc == -EEXIST && noreplace) ||
 	       (rc == -ENOTEMPTY && over->type == ENTRY_DIR && over->first) ||
 	       (rc == -EISDIR && m->type != ENTRY_DIR && over->type == ENTRY_DIR) ||
@@ -241,11 +267,14 @@ static void do_rename(struct world *w)
 	fault_spare_after(w->rig->plan, false);
 	world_forget(w, nf);
 	world_forget(w, nt);
-	if (want && rename_may_say(m, to, over, noreplace, rc))
+	if (rc && rename_may_say(w, m, to, over, noreplace, rc))
 		return;
 	if (world_spoilt(w, "rename", rc, want)) {
 		if (m && m->type == ENTRY_FILE)
 			model_may_be_stored(m);
+		for (int i = 0; m && i < WORLD_HANDLES; i++)
+			if (w->handles[i].m && model_below(w->handles[i].m, m))
+				w->handles[i].m->doubt = true;
 		if (m && !want)
 			adopt_rename(w, m, to, new_name);
 	} else if (!rc && m != over) {
@@ -254,6 +283,9 @@ static void do_rename(struct world *w)
 		check_path(w, m);
 		if (m->type == ENTRY_FILE)
 			check_stored(w, m);
+		for (int i = 0; i < WORLD_HANDLES; i++) /* what is open below was committed first */
+			if (w->handles[i].m && model_below(w->handles[i].m, m))
+				check_stored(w, w->handles[i].m);
 	}
 }
 
@@ -269,7 +301,10 @@ static void do_chmod(struct world *w)
 	if (!m->parent || w->rig->traits.no_modes || world_node(w, m, &n))
 		return;
 	world_log(w, "chmod \"%s\" %o%s", m->name, want.st_mode, m->handles ? " (open)" : "");
+	/* What was believed of an open file goes into its next commit: it must not be half true. */
+	fault_spare_after(w->rig->plan, m->handles > 0);
 	rc = fs_setattr(w->rig->fs, n, NULL, FS_SET_MODE, &want, &attr, &w->rig->ctx);
+	fault_spare_after(w->rig->plan, false);
 	world_forget(w, n);
 	if (world_spoilt(w, "chmod", rc, 0)) {
 		adopt_mode(w, m);
@@ -391,6 +426,8 @@ static void do_elsewhere(struct world *w)
 	if (w->rig->threads || (m && (m->handles || m->type != ENTRY_FILE)))
 		return;
 	world_expire(w);
+	if (w->rig->traits.coarse_times) /* the same size in the same minute cannot be told apart */
+		clock_advance(60 * NS_PER_S);
 	before = world_now();
 	world_path(w, dir, name, &path);
 	memset(bytes, 'A' + (int)world_random(w, 26), sizeof(bytes));

@@ -34,14 +34,15 @@ struct mhandle {
 	struct node *node;
 	struct handle *h;
 	int flags;
-	bool unflushed; /* written through since its last flush */
+	bool owed;  /* an error that another handle's commit met is still to be told to this one */
+	bool maybe; /* ... may be */
 };
 
 /* A directory held open, and the names it had then. */
 struct mdir {
 	struct dirhandle *d; /* NULL: none */
 	struct node *node;
-	char names[WORLD_NAMES][MODEL_NAME];
+	char names[WORLD_NAMES][MODEL_NAME + 8];
 	unsigned n;
 };
 

@@ -84,7 +84,9 @@ static int op_mkdir(struct remote *r, const char *path, const struct opctx *ctx)
 {
 	int rc = opctx_check(ctx);
 
-	return rc ? rc : mem_make_dir(server_of(r), path);
+	if (!rc)
+		rc = mem_make_dir(server_of(r), path);
+	return rc == -EEXIST && server_of(r)->traits.sloppy ? 0 : rc;
 }
 
 static int remove_as(struct mem_server *m, const char *path, bool dir)
@@ -94,9 +96,9 @@ static int remove_as(struct mem_server *m, const char *path, bool dir)
 
 	mutex_lock(&m->lock);
 	rc = mem_find_locked(m, path, &n);
-	if (!rc && dir && n->type != ENTRY_DIR)
+	if (!rc && !m->traits.sloppy && dir && n->type != ENTRY_DIR)
 		rc = -ENOTDIR;
-	if (!rc && !dir && n->type == ENTRY_DIR)
+	if (!rc && !m->traits.sloppy && !dir && n->type == ENTRY_DIR)
 		rc = -EISDIR;
 	if (!rc)
 		rc = mem_unlink_locked(m, n);
@@ -143,7 +145,7 @@ static int rename_locked(struct mem_server *m, const char *from, const char *to,
 	if (rc)
 		return rc;
 	if (strcmp(from, to) != 0 && path_below(to, from))
-		return -EINVAL;
+		return -EACCES; /* all that a 550 says */
 	over = mem_child_locked(dir, name, strlen(name));
 	if (over == n)
 		return 0;

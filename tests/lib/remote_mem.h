@@ -22,7 +22,8 @@ struct mem_traits {
 	bool no_append;	     /* WRITE_APPEND: -EOPNOTSUPP */
 	bool no_set_mtime;   /* -EOPNOTSUPP for files too */
 	bool no_rename_over; /* rename onto an existing name: -EEXIST, whatever was asked */
-	bool no_symlink;     /* -EOPNOTSUPP */
+	bool sloppy; /* DELE takes empty directories, RMD files, and MKD says yes to what exists */
+	bool no_symlink; /* -EOPNOTSUPP */
 };
 
 struct mem_server;
