@@ -38,6 +38,7 @@ static int store(struct commit *c)
 			break;
 		if (c->progress != progress)
 			pause = PAUSE_FIRST;
+		c->in_vain++;
 		if (clock_monotonic() + pause - c->progress > c->files->timeout)
 			break;
 		ended = version_pause(c->ctx, pause);

@@ -59,7 +59,9 @@ struct commit {
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
 	struct entry settled;
-	int64_t progress;     /* monotonic ns: when the server last took something */
+	int64_t progress;     /* monotonic ns: when the server last took something new */
+	int64_t furthest;     /* most bytes of the file that any try has sent */
+	unsigned in_vain;     /* tries since then */
 	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
 	unsigned short_sizes; /* SIZE disagreed with what a 226 had confirmed so often */
 };

@@ -26,6 +26,9 @@ enum { WINDOW_FIRST = 16 << 10 };
 #define PAUSE_FIRST (50 * NS_PER_MS)
 #define PAUSE_MAX   (NS_PER_S)
 
+#define AFTERMATH (3 * NS_PER_S)
+#define LAST_LOOK (1 * NS_PER_S)
+
 /* One reader_read() on its caller's stack.  Whoever pulls copies what arrives to all of them, so
  * that no byte slides out of the window before the read that waits for it has it. */
 struct want {
@@ -49,10 +52,12 @@ struct reader {
 	int64_t lo GUARDED_BY(lock), hi GUARDED_BY(lock);
 	bool eof GUARDED_BY(lock);   /* the file ends at hi */
 	int failed GUARDED_BY(lock); /* another version: for good */
-	struct stream *stream;	     /* at hi; NULL: closed.  Of the puller */
-	bool opened;		     /* a stream was open before.  Of the puller */
-	bool lost;		     /* ... and broke: look before the next one.  Of the puller */
-	int64_t checked_at;	     /* monotonic ns: the version was right.  Of the puller */
+	int64_t gave_up_at
+		GUARDED_BY(lock); /* monotonic ns: a read waited in vain; 0: none since */
+	struct stream *stream;	  /* at hi; NULL: closed.  Of the puller */
+	bool opened;		  /* a stream was open before.  Of the puller */
+	bool lost;		  /* ... and broke: look before the next one.  Of the puller */
+	int64_t checked_at;	  /* monotonic ns: the version was right.  Of the puller */
 };
 
 int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out)
@@ -370,9 +375,23 @@ static void unlink_locked(struct reader *r, struct want *w) REQUIRES(r->lock)
 	*p = w->next;
 }
 
+/* For one read(2) of a program the kernel asks up to three times.  The first answer took all the
+ * patience there was: the others only look whether the link is back. */
+static struct opctx patience_locked(const struct reader *r, const struct opctx *ctx)
+	REQUIRES(r->lock)
+{
+	struct opctx own = *ctx;
+	int64_t now = clock_monotonic();
+
+	if (r->gave_up_at && now - r->gave_up_at < AFTERMATH && own.deadline > now + LAST_LOOK)
+		own.deadline = now + LAST_LOOK;
+	return own;
+}
+
 ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const struct opctx *ctx)
 {
 	struct want w = {.to = to, .at = at, .end = at + (int64_t)n};
+	struct opctx own;
 	int rc;
 
 	if (r->size >= 0 && w.end > r->size)
@@ -382,7 +401,12 @@ ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const stru
 	mutex_lock(&r->lock);
 	w.next = r->wants;
 	r->wants = &w;
-	rc = want_locked(r, &w, ctx);
+	own = patience_locked(r, ctx);
+	rc = want_locked(r, &w, &own);
+	if (rc == 0)
+		r->gave_up_at = 0;
+	else if (remote_link_error(rc))
+		r->gave_up_at = clock_monotonic();
 	unlink_locked(r, &w);
 	if (!r->wants && !r->pulling && r->stream)
 		stream_park(r->stream);

@@ -16,6 +16,8 @@
 
 enum { CHUNK = 256 << 10 };
 
+enum { TRIES_IN_VAIN = 3 };
+
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 {
 	struct tree *t = f->files->tree;
@@ -243,6 +245,19 @@ static int open_upload(struct commit *c)
 
 /* ---- the bytes ---- */
 
+/* Sending again what was sent before is progress a few times only: over a slow link every try takes
+ * long, but a full disk takes the first part for ever. */
+static void sent_some(struct commit *c)
+{
+	if (c->stored.sent > c->furthest) {
+		c->furthest = c->stored.sent;
+		c->in_vain = 0;
+	} else if (c->in_vain >= TRIES_IN_VAIN) {
+		return;
+	}
+	c->progress = clock_monotonic();
+}
+
 static int send_spool(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -261,7 +276,7 @@ static int send_spool(struct commit *c)
 		rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
 		if (rc == 0) {
 			s->sent += n;
-			c->progress = clock_monotonic();
+			sent_some(c);
 		}
 	}
 	free(bytes);
