@@ -2,7 +2,9 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PKGS    := fuse3 libcurl openssl
 WARN    := -Wall -Wextra -Wshadow -Wconversion -Werror
 ifneq ($(findstring clang,$(CC)),)
@@ -22,11 +24,16 @@ LIB     := $(BUILD)/libftpfs.a
 TESTLIB_OBJS := $(patsubst tests/lib/%.c,$(BUILD)/testlib/%.o,$(wildcard tests/lib/*.c))
 # each tests/{unit,fs,ftp}/NAME.c is one cmocka program
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tests/fs/*.c tests/ftp/*.c))
+# what the Python tests drive
+DRIVE_OBJS := $(patsubst tests/drive/%.c,$(BUILD)/drive/%.o,$(wildcard tests/drive/*.c))
+TOOLS   := $(BUILD)/ftpdrive $(BUILD)/wanlink
+CHECKS  := check-static check-unit check-fs check-ftp check-mount check-fuzz check-asan check-tsan
 
-.PHONY: all tests
+.PHONY: all tests tools check $(CHECKS) demo bench format install uninstall clean
 .SECONDARY:
 all: $(BUILD)/ftpfs
 tests: $(TESTS)
+tools: $(TOOLS)
 
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -47,4 +54,50 @@ $(BUILD)/tests/%: tests/%.c $(TESTLIB_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Itests/lib -MMD -MP -o $@ $< $(TESTLIB_OBJS) $(LIB) -lcmocka $(LIBS)
 
--include $(OBJS:.o=.d) $(TESTLIB_OBJS:.o=.d) $(TESTS:%=%.d)
+$(BUILD)/drive/%.o: tests/drive/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Itests/drive -MMD -MP -c -o $@ $<
+
+$(BUILD)/ftpdrive: $(DRIVE_OBJS) $(LIB)
+	$(CC) $(ALL_CFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/wanlink: tests/net/wanlink.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -o $@ $<
+
+# pseudo-random mutations of a corpus; the same under libFuzzer is $(BUILD)/fuzzer
+$(BUILD)/fuzz_parse: tests/fuzz/fuzz_parse.c $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -DFUZZ_STANDALONE -MMD -MP -o $@ $< $(LIB) $(LIBS)
+
+$(BUILD)/fuzzer: tests/fuzz/fuzz_parse.c $(wildcard src/parse/*.c src/base/*.c)
+	@mkdir -p $(@D)
+	clang $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+check:
+	scripts/check
+
+$(CHECKS): check-%:
+	scripts/check $*
+
+demo:
+	scripts/demo
+
+bench: $(BUILD)/ftpfs $(BUILD)/wanlink
+	scripts/bench
+
+format:
+	clang-format -i $(SRCS) $(wildcard include/*.h include/*/*.h src/*/*.h tests/*/*.[ch])
+
+install: $(BUILD)/ftpfs
+	install -D -m 755 $(BUILD)/ftpfs $(DESTDIR)$(PREFIX)/bin/ftpfs
+	install -D -m 644 docs/ftpfs.1 $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/ftpfs $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJS:.o=.d) $(TESTLIB_OBJS:.o=.d) $(TESTS:%=%.d) \
+	$(DRIVE_OBJS:.o=.d) $(BUILD)/wanlink.d $(BUILD)/fuzz_parse.d

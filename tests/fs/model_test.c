@@ -148,7 +148,7 @@ static uint64_t episode(enum phase phase, uint64_t number, uint64_t most)
 	if (phase == PLAIN)
 		ordinary_weather(rig.plan);
 	else
-		storm(&w, rig.plan, phase == FAULTY ? 10000 << world_random(&w, 6) : 2000);
+		storm(&w, rig.plan, phase == FAULTY ? 10000U << world_random(&w, 6) : 2000U);
 	n = n < most ? n : most;
 	for (w.op = 0; w.op < n; w.op++) {
 		if (is_dropped(w.op))

@@ -167,6 +167,7 @@ void model_confirmed(struct mnode *n)
 {
 	drop_pasts(n);
 	n->on_server = true;
+	n->in_place = false;
 	remember(n, 0);
 	n->npasts = 1;
 }
@@ -177,22 +178,28 @@ void model_may_be_stored(struct mnode *n)
 		n->pasts[0] = (struct past){0};
 		n->npasts = 1;
 	}
-	if (n->npasts == MODEL_PASTS)
-		free(n->pasts[--n->npasts].bytes);
+	n->in_place |= n->size == 0;	/* the server's may be empty now: nothing there to spare */
+	if (n->npasts == MODEL_PASTS) { /* the oldest guess goes */
+		free(n->pasts[1].bytes);
+		memmove(&n->pasts[1], &n->pasts[2], (MODEL_PASTS - 2) * sizeof(n->pasts[0]));
+		n->npasts--;
+	}
 	remember(n, n->npasts++);
+}
+
+bool model_in_place(const struct mnode *n)
+{
+	return n->npasts == 0 || n->pasts[0].n == 0 || n->in_place;
 }
 
 bool model_plausible(const struct mnode *n, const char *bytes, size_t len)
 {
-	const struct past *sure = &n->pasts[0];
-
-	if (n->npasts == 0 || sure->n == 0)
-		return true; /* stored in place: any part of any state */
-	if (len >= sure->n && memcmp(bytes, sure->bytes, sure->n) == 0)
-		return true; /* appended to */
-	for (unsigned i = 1; i < n->npasts; i++)
-		if (len == n->pasts[i].n &&
-		    (len == 0 || memcmp(bytes, n->pasts[i].bytes, len) == 0))
+	if (model_in_place(n))
+		return true; /* any part of any state */
+	/* As it was once, and perhaps appended to: a commit may succeed and still tell of an older
+	 * failure, so that each past may have been the server's. */
+	for (unsigned i = 0; i < n->npasts; i++)
+		if (len >= n->pasts[i].n && memcmp(bytes, n->pasts[i].bytes, n->pasts[i].n) == 0)
 			return true;
 	return len == n->size && (len == 0 || memcmp(bytes, n->bytes, len) == 0);
 }

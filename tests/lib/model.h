@@ -37,6 +37,7 @@ struct mnode {
 	/* What the server may hold once a commit has failed: [0] is what it surely had last. */
 	struct past pasts[MODEL_PASTS];
 	unsigned npasts;
+	bool in_place;	/* a commit that failed may have begun under the name of the file itself */
 	bool doubt;	/* a commit may have failed unseen since it was opened */
 	bool on_server; /* pasts[0] was confirmed */
 };
@@ -61,6 +62,8 @@ void model_resize(struct mnode *n, size_t size);
 /* Remember the bytes of now as what the server surely has (confirmed) or may have. */
 void model_confirmed(struct mnode *n);
 void model_may_be_stored(struct mnode *n);
+/* May a commit write under the file's own name?  (There was nothing to spare when it began.) */
+bool model_in_place(const struct mnode *n);
 /* May the server hold these bytes? */
 bool model_plausible(const struct mnode *n, const char *bytes, size_t len);
 

@@ -164,6 +164,14 @@ void check_names(struct world *w, struct mnode *dir)
 			   want);
 }
 
+void look_into(struct world *w)
+{
+	struct mnode *dir = pick_dir(w);
+
+	world_log(w, "readdir \"%s\"", dir->name);
+	check_names(w, dir);
+}
+
 void check_dir_again(struct world *w)
 {
 	struct fs_dirent e;
@@ -300,6 +308,31 @@ void check_server(struct world *w, bool temporaries)
 	if (sw.count + 1 != model_count(w->root))
 		world_fail(w, "the server has %u names, the model %u", sw.count,
 			   model_count(w->root) - 1);
+}
+
+void guess_stored(struct world *w, struct mnode *m)
+{
+	struct buf path;
+	char *bytes;
+	size_t n;
+	bool same = false;
+
+	world_path(w, m, NULL, &path);
+	if (m->parent && mem_get(w->rig->server, buf_text(&path), &bytes, &n) == 0) {
+		same = n == m->size && (n == 0 || memcmp(bytes, m->bytes, n) == 0);
+		free(bytes);
+	}
+	buf_free(&path);
+	/* It may have succeeded and still have told of an older failure; or the proof was lost, and
+	 * the filesystem goes on as if nothing had been stored. */
+	if (same) {
+		bool in_place = model_in_place(m);
+
+		model_confirmed(m);
+		m->in_place = in_place;
+	} else {
+		model_may_be_stored(m);
+	}
 }
 
 void adopt_file(struct world *w, struct mnode *m)

@@ -362,7 +362,7 @@ static int flush_handle(struct world *w, struct mhandle *h, bool sync)
 	if (rc && w->paused && w->rig->faults) /* an older failure is told once to each handle */
 		rc = sync ? fs_fsync(h->h, &w->rig->ctx) : fs_flush(h->h, &w->rig->ctx);
 	if (world_spoilt(w, sync ? "fsync" : "flush", rc, 0)) {
-		model_may_be_stored(h->m);
+		guess_stored(w, h->m);
 		owe_others(w, h);
 		h->owed = h->maybe = false;
 		return rc;
@@ -392,7 +392,7 @@ void world_close(struct world *w, struct mhandle *h, bool flush)
 	m->doubt |= !told; /* its last words are a commit, too */
 	world_log(w, "close \"%s\"%s", m->name, flush ? "" : " without a flush");
 	if (!told && w->rig->faults)
-		model_may_be_stored(m);
+		guess_stored(w, m);
 	fs_release(h->h);
 	world_forget(w, h->node);
 	*h = (struct mhandle){0};

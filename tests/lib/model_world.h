@@ -95,6 +95,7 @@ void check_attr(struct world *w, struct mnode *m, const struct fs_attr *a);
 void check_path(struct world *w, struct mnode *m); /* lookup and getattr */
 void check_absent(struct world *w, const struct mnode *dir, const char *name);
 void check_names(struct world *w, struct mnode *dir); /* readdir */
+void look_into(struct world *w);		      /* readdir of any directory */
 void check_bytes(struct world *w, struct mnode *m);   /* open, read, close */
 void check_tree(struct world *w);		      /* all of it, faults paused */
 void check_stored(struct world *w, struct mnode *m);  /* the server has m's bytes */
@@ -103,6 +104,8 @@ void check_server(struct world *w,
 void check_dir_again(struct world *w); /* the directory held open */
 /* After a failure: m becomes what the server has, if that is one of the things it may have. */
 void adopt_file(struct world *w, struct mnode *m);
+/* A commit failed, or said so: remember what the server may have from now on. */
+void guess_stored(struct world *w, struct mnode *m);
 void adopt_mode(struct world *w, struct mnode *m);
 
 /* model_ops_names.c, model_ops_files.c: one random operation, carried out on both sides. */

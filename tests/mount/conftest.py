@@ -1,0 +1,163 @@
+"""Fixtures of the mount tests: a real kernel, real servers, and nothing left behind."""
+
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import tempfile
+
+import pytest
+
+import world
+
+
+def pytest_sessionstart():
+    """A time limit's SIGTERM is a Ctrl-C: servers and mounts are cleaned up after."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _what_is_missing():
+    if os.geteuid() != 0:
+        return "needs root: the servers run as somebody else"
+    if not os.path.exists("/dev/fuse"):
+        return "needs /dev/fuse"
+    if not os.access(world.FTPFS, os.X_OK):
+        return f"{world.FTPFS} is not built"
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    missing = _what_is_missing()
+    if missing:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=missing))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Under CI=true nothing may be left out; teardown learns whether the test failed."""
+    report = (yield).get_result()
+    if report.skipped and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    item.failed = getattr(item, "failed", False) or report.failed
+
+
+@pytest.fixture(scope="session")
+def top():
+    """A scratch directory that servers running as somebody else can reach into."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="ftpfs-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Factory:
+    """Makes things in scratch directories and undoes them in reverse order."""
+
+    def __init__(self, top, prefix):
+        self.top, self.prefix = top, prefix
+        self.made = []
+        self.logs = []
+
+    def scratch(self):
+        path = self.top / f"{self.prefix}{len(list(self.top.iterdir()))}"
+        path.mkdir()
+        return path
+
+    def cache(self):
+        """A cache_dir that is not there yet: ftpfs makes it, for itself alone."""
+        return self.scratch() / "cache"
+
+    def server(self, kind="vsftpd", mode="plain", **how):
+        server = world.Server(kind, mode, self.scratch(), **how)
+        self.made.append(server.close)
+        self.logs.append(server.log)
+        return server
+
+    def mount(self, server, **options):
+        at = self.scratch()
+        mount = world.Mount(server, at / "mnt", at / "cache", **options)
+        self.made.append(mount.discard)
+        return mount
+
+    def wan(self, **settings):
+        wan = world.Wan(**settings)
+        self.made.append(wan.close)
+        return wan
+
+    def undo(self):
+        while self.made:
+            self.made.pop()()
+
+
+@pytest.fixture(scope="session")
+def lasting(top):
+    """Servers that many tests share, each in a directory of its own."""
+    factory = Factory(top, "s")
+    factory.running = {}
+    yield factory
+    factory.undo()
+
+
+@pytest.fixture
+def make(top, request):
+    """make.server(...), make.mount(...), make.wan(...): for one test."""
+    factory = Factory(top, "t")
+    yield factory
+    factory.undo()
+    if getattr(request.node, "failed", False):
+        for log in factory.logs:
+            print(f"--- {log}\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@pytest.fixture
+def server(request, lasting):
+    """A running server of request.param ("kind" or "kind:mode"), default vsftpd."""
+    kind, _, mode = getattr(request, "param", "vsftpd").partition(":")
+    mode = mode or "plain"
+    if (kind, mode) not in lasting.running:
+        lasting.running[kind, mode] = lasting.server(kind, mode)
+    return lasting.running[kind, mode]
+
+
+class Place:
+    """A fresh directory: `here` in the mount, `there` on the server's own disk.
+
+    Mounted when `here` is first asked for: what a test puts there before that is seen at once, not
+    when a listing grows old."""
+
+    def __init__(self, server, there, mount):
+        self.server, self.there = server, there
+        self._mount = mount
+
+    @functools.cached_property
+    def mount(self):
+        return self._mount()
+
+    @functools.cached_property
+    def here(self):
+        return self.mount.path
+
+    def put(self, name, *rest, **how):
+        return self.server.put(self.there.relative_to(self.server.root) / name, *rest, **how)
+
+
+@pytest.fixture
+def place(server, make):
+    name = f"d{len(list(server.root.iterdir()))}"
+    return Place(server, server.make_dir(name), lambda: make.mount(server, path=f"/{name}"))
+
+
+@pytest.fixture
+def quick_place(server, lasting):
+    """As `place`, on a mount that lives on from test to test; the directory was made through it."""
+    mount = lasting.running.get(server)
+    if mount is None or not os.path.ismount(mount.path):
+        mount = lasting.running[server] = lasting.mount(server)
+    name = f"q{len(list(server.root.iterdir()))}"
+    (mount.path / name).mkdir()
+    place = Place(server, server.root / name, lambda: mount)
+    place.here = mount.path / name
+    return place
