@@ -13,17 +13,12 @@
 #include "base/log.h"
 #include "pool_private.h"
 
-/* Somebody else's connections may have gone: try one more from time to time. */
-static const int64_t RAISE_AFTER = 60 * NS_PER_S;
 /* Pools of at least so many sessions may be filled by the background. */
 enum { BACKGROUND_FILLS = 6 };
-/* Two sessions get ready while the third works; more would only be taken from others. */
-enum { SPARES = 3, SPARE_AFTER = 4 };
-static const int64_t COLD_RUN = 2 * NS_PER_S;
 /* The reply to a cut comes within a round trip, or the session is not worth waiting for. */
 static const int64_t CUT_PATIENCE = 2 * NS_PER_S;
 
-static unsigned count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock)
+unsigned pool_count_locked(const struct pool *p, enum slot_state state)
 {
 	unsigned n = 0;
 
@@ -43,12 +38,13 @@ static unsigned transfers_locked(const struct pool *p) REQUIRES(p->lock)
 
 static unsigned busy_locked(const struct pool *p) REQUIRES(p->lock)
 {
-	return count_locked(p, OPENING) + count_locked(p, HELD) + count_locked(p, PARKED);
+	return pool_count_locked(p, OPENING) + pool_count_locked(p, HELD) +
+	       pool_count_locked(p, PARKED);
 }
 
 unsigned pool_open_locked(const struct pool *p)
 {
-	return p->max - count_locked(p, FREE);
+	return p->max - pool_count_locked(p, FREE);
 }
 
 static void check_locked(const struct pool *p) REQUIRES(p->lock)
@@ -105,7 +101,7 @@ static struct slot *longest_parked_locked(struct pool *p) REQUIRES(p->lock)
 	return best;
 }
 
-static struct slot *free_slot_locked(struct pool *p) REQUIRES(p->lock)
+struct slot *pool_free_slot_locked(struct pool *p)
 {
 	for (unsigned i = 0; i < p->max; i++)
 		if (p->slots[i].state == FREE)
@@ -155,102 +151,11 @@ static void hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
 	check_locked(p);
 }
 
-static void free_slot_up_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock)
+void pool_free_slot_up_locked(struct pool *p, struct slot *slot)
 {
 	*slot = (struct slot){.state = FREE};
 	cond_broadcast(&p->released);
 	check_locked(p);
-}
-
-/* ---- opening ---- */
-
-static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
-{
-	unsigned others = pool_open_locked(p) - count_locked(p, OPENING);
-
-	if (others == 0 || others >= p->limit)
-		return;
-	p->limit = others;
-	p->raise_at = clock_monotonic() + RAISE_AFTER;
-	log_info("the server allows %u connections at a time", others);
-}
-
-static int open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
-			struct session **out, enum login_failure *failure, struct buf *why,
-			const struct opctx *ctx) EXCLUDES(p->lock)
-{
-	int rc = session_open(&p->conf, id, known, out, failure, why, ctx);
-
-	mutex_lock(&p->lock);
-	if (rc == 0) {
-		slot->session = *out;
-		slot->state = HELD;
-		slot->wanted = clock_monotonic();
-		if (!p->have_caps) {
-			p->caps = (*out)->caps;
-			p->have_caps = true;
-		}
-		slot->taken = (*out)->caps;
-	} else {
-		if (*failure == LOGIN_TOO_MANY)
-			learn_limit_locked(p);
-		free_slot_up_locked(p, slot);
-	}
-	mutex_unlock(&p->lock);
-	return rc;
-}
-
-/* ---- spares ---- */
-
-static bool spare_wanted_locked(const struct pool *p) REQUIRES(p->lock)
-{
-	unsigned most = SPARES < p->limit ? SPARES : p->limit;
-
-	return p->colds >= SPARE_AFTER && pool_open_locked(p) < most;
-}
-
-/* A transfer of the foreground begins on an idle session. */
-static void note_transfer_locked(struct pool *p, const struct session *s) REQUIRES(p->lock)
-{
-	int64_t now = clock_monotonic();
-	bool ready = s->nowed == 0 && s->hot >= 0 && data_connected(s->hot) == 0;
-
-	if (ready || now - p->cold_at > COLD_RUN)
-		p->colds = 0;
-	if (ready)
-		return;
-	p->colds++;
-	p->cold_at = now;
-	if (spare_wanted_locked(p))
-		keeper_wake(p);
-}
-
-void pool_open_spare(struct pool *p)
-{
-	struct opctx ctx = opctx_for(p->conf.connect_timeout);
-	enum login_failure failure;
-	struct session *s;
-	struct buf why;
-
-	ctx.cancelled = &p->ending;
-	mutex_lock(&p->lock);
-	struct slot *slot = spare_wanted_locked(p) ? free_slot_locked(p) : NULL;
-	struct caps known = p->caps;
-	unsigned id = 0;
-	p->colds = slot ? 0 : p->colds;
-	if (slot) {
-		slot->state = OPENING;
-		id = ++p->next_id;
-	}
-	mutex_unlock(&p->lock);
-	if (!slot)
-		return;
-	buf_init(&why, 1024);
-	if (open_in_slot(p, slot, id, &known, &s, &failure, &why, &ctx) == 0) {
-		session_heat(s, 0);
-		pool_put_back(p, s, true);
-	}
-	buf_free(&why);
 }
 
 /* ---- getting ---- */
@@ -305,11 +210,11 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 		return 0;
 	if ((slot = best_idle_locked(p, purpose))) {
 		if (purpose == FOR_TRANSFER && !ctx->background)
-			note_transfer_locked(p, slot->session);
+			pool_note_transfer_locked(p, slot->session);
 		*out = take_idle(p, slot, purpose, ctx);
 	} else if (minded_locked(p)) {
 		return 0;
-	} else if (pool_open_locked(p) < p->limit && (slot = free_slot_locked(p))) {
+	} else if (pool_open_locked(p) < p->limit && (slot = pool_free_slot_locked(p))) {
 		opening = true;
 		slot->state = OPENING;
 		slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
@@ -325,7 +230,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 
 	int rc = 0;
 	if (opening) {
-		rc = open_in_slot(p, slot, id, have ? &known : NULL, out, failure, why, ctx);
+		rc = pool_open_in_slot(p, slot, id, have ? &known : NULL, out, failure, why, ctx);
 	} else {
 		if (data.fd >= 0) {
 			data_close(&data);
@@ -356,18 +261,15 @@ static int pool_get_full(struct pool *p, enum purpose purpose, struct session **
 
 	*out = NULL;
 	mutex_lock(&p->lock);
-	if (p->limit < p->max && clock_monotonic() >= p->raise_at) {
-		p->limit++;
-		p->raise_at = clock_monotonic() + RAISE_AFTER;
-	}
+	pool_raise_limit_locked(p);
 	for (;;) {
-		unsigned idle_before = count_locked(p, IDLE);
+		unsigned idle_before = pool_count_locked(p, IDLE);
 		*failure = LOGIN_OK;
 		rc = try_get(p, purpose, out, failure, why, ctx);
 		if (rc > 0 || (rc < 0 && !queue_instead(p, rc, *failure)))
 			break;
 		/* A dead idle session was closed: look at the others before waiting. */
-		if (rc == 0 && count_locked(p, IDLE) + 1 == idle_before)
+		if (rc == 0 && pool_count_locked(p, IDLE) + 1 == idle_before)
 			continue;
 		if (ctx->background) {
 			rc = -EAGAIN;
@@ -446,7 +348,7 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 	merge_caps_locked(p, &s->caps, &slot->taken);
 	slot->transfer = slot->minded = false;
 	if (broken) {
-		free_slot_up_locked(p, slot);
+		pool_free_slot_up_locked(p, slot);
 	} else {
 		slot->state = IDLE;
 		slot->since = clock_monotonic();

@@ -41,6 +41,18 @@ struct pool {
 };
 
 unsigned pool_open_locked(const struct pool *p) REQUIRES(p->lock);
+unsigned pool_count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock);
+struct slot *pool_free_slot_locked(struct pool *p) REQUIRES(p->lock);
+void pool_free_slot_up_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock);
+
+/* Log in for a slot that is OPENING: HELD and *out, or FREE again and -errno as session_open(). */
+int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
+		      struct session **out, enum login_failure *failure, struct buf *why,
+		      const struct opctx *ctx) EXCLUDES(p->lock);
+/* A learned limit is tried again after a while. */
+void pool_raise_limit_locked(struct pool *p) REQUIRES(p->lock);
+/* A transfer of the foreground begins on an idle session. */
+void pool_note_transfer_locked(struct pool *p, const struct session *s) REQUIRES(p->lock);
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
 

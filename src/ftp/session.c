@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/stats.h"
+#include "session_private.h"
 
 enum { READ_SIZE = 16 << 10 };
 
@@ -113,7 +114,7 @@ static size_t next_send(const struct session *s)
 }
 
 /* Sends what the socket takes now: 0 all gone, -EAGAIN, -ECONNRESET. */
-static int send_now(struct session *s)
+int session_send_now(struct session *s)
 {
 	while (s->out.len > 0) {
 		long sent = login_send(s->login, s->out.data, next_send(s));
@@ -128,7 +129,7 @@ static int send_now(struct session *s)
 }
 
 /* Behind a transfer that may still be running nothing is sent. */
-static int await_cut(struct session *s, const struct opctx *ctx)
+int session_await_cut(struct session *s, const struct opctx *ctx)
 {
 	for (unsigned i = 0; i < s->nowed; i++)
 		if (s->owed[i].kind == OWED_CUT)
@@ -138,12 +139,12 @@ static int await_cut(struct session *s, const struct opctx *ctx)
 
 int session_flush(struct session *s, const struct opctx *ctx)
 {
-	int rc = await_cut(s, ctx);
+	int rc = session_await_cut(s, ctx);
 
 	if (rc != 0)
 		return rc;
 	stats_add(STAT_FLIGHTS, 1);
-	while ((rc = send_now(s)) == -EAGAIN) {
+	while ((rc = session_send_now(s)) == -EAGAIN) {
 		rc = session_poll(s, POLLOUT, -1, 0, ctx);
 		if (rc < 0)
 			return broken(s, rc);
@@ -313,105 +314,6 @@ int session_command(struct session *s, struct reply *r, const struct opctx *ctx,
 	return rc == 0 ? r->code : rc;
 }
 
-/* ---- batches ---- */
-
-struct flight {
-	struct session *s;
-	const struct session_batch *b;
-	size_t *sizes; /* of each command line */
-	size_t queued, answered;
-	size_t bytes; /* of commands whose replies are still to come */
-	struct buf line;
-};
-
-static bool window_open(const struct flight *f)
-{
-	size_t out = f->queued - f->answered;
-
-	if (f->queued == f->b->n)
-		return false;
-	if (out == 0)
-		return true;
-	if (!session_pipelines(f->s))
-		return false;
-	if (session_tls(f->s) && out >= SESSION_WINDOW_TLS_COMMANDS)
-		return false;
-	return f->bytes < SESSION_WINDOW;
-}
-
-static int fill_window(struct flight *f)
-{
-	while (window_open(f)) {
-		buf_reset(&f->line);
-		int rc = f->b->command(f->b->arg, f->queued, &f->line);
-		if (rc == 0)
-			rc = session_queue(f->s, "%s", buf_text(&f->line));
-		/* What is under way must still be answered, or the next user reads our replies. */
-		if (rc != 0)
-			return f->answered < f->queued ? broken(f->s, rc) : rc;
-		f->sizes[f->queued] = f->line.len + 2;
-		f->bytes += f->sizes[f->queued++];
-	}
-	return 0;
-}
-
-static int take_answers(struct flight *f, struct reply *r)
-{
-	int rc;
-
-	while (f->answered < f->queued && (rc = session_reply_now(f->s, r)) != 0) {
-		if (rc < 0)
-			return rc;
-		f->b->answer(f->b->arg, f->answered, r);
-		f->bytes -= f->sizes[f->answered++];
-	}
-	return 0;
-}
-
-static int fly(struct flight *f, struct reply *r, const struct opctx *ctx)
-{
-	stats_add(STAT_FLIGHTS, 1);
-	while (f->answered < f->b->n) {
-		int rc = fill_window(f);
-		int sent = rc == 0 ? send_now(f->s) : 0;
-		if (rc == 0 && sent != 0 && sent != -EAGAIN)
-			rc = sent;
-		size_t before = f->answered;
-		if (rc == 0)
-			rc = take_answers(f, r);
-		if (rc == 0 && f->answered == before) {
-			rc = session_poll(f->s, (short)(POLLIN | (sent == -EAGAIN ? POLLOUT : 0)),
-					  -1, 0, ctx);
-			if (rc < 0)
-				return broken(f->s, rc);
-			rc = 0;
-		}
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
-}
-
-int session_batch(struct session *s, const struct session_batch *b, const struct opctx *ctx)
-{
-	struct flight f = {.s = s, .b = b};
-	struct reply r;
-
-	if (b->n == 0)
-		return 0;
-	if (!(f.sizes = calloc(b->n, sizeof *f.sizes)))
-		return -ENOMEM;
-	buf_init(&f.line, SESSION_LINE * 2);
-	reply_init(&r);
-	int rc = await_cut(s, ctx);
-	if (rc == 0)
-		rc = fly(&f, &r, ctx);
-	reply_free(&r);
-	buf_free(&f.line);
-	free(f.sizes);
-	return rc;
-}
-
 /* ---- what is owed ---- */
 
 static void owe_at(struct session *s, unsigned place, struct owed owed)
@@ -459,7 +361,7 @@ void session_heat(struct session *s, unsigned awaited)
 			return;
 	if (session_queue(s, "EPSV") != 0)
 		return;
-	if (send_now(s) != 0)
+	if (session_send_now(s) != 0)
 		s->broken = true; /* a control socket that does not take ten bytes is not worth
 				     keeping */
 	else

@@ -1,0 +1,105 @@
+/* ftp/pool_grow - how the pool gets its sessions: logins, the limit they teach, spares */
+#include "base/clock.h"
+#include "base/log.h"
+#include "pool_private.h"
+
+/* Somebody else's connections may have gone: try one more from time to time. */
+static const int64_t RAISE_AFTER = 60 * NS_PER_S;
+/* Two sessions get ready while the third works; more would only be taken from others. */
+enum { SPARES = 3, SPARE_AFTER = 4 };
+static const int64_t COLD_RUN = 2 * NS_PER_S;
+
+static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
+{
+	unsigned others = pool_open_locked(p) - pool_count_locked(p, OPENING);
+
+	if (others == 0 || others >= p->limit)
+		return;
+	p->limit = others;
+	p->raise_at = clock_monotonic() + RAISE_AFTER;
+	log_info("the server allows %u connections at a time", others);
+}
+
+void pool_raise_limit_locked(struct pool *p)
+{
+	if (p->limit == p->max || clock_monotonic() < p->raise_at)
+		return;
+	p->limit++;
+	p->raise_at = clock_monotonic() + RAISE_AFTER;
+}
+
+int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
+		      struct session **out, enum login_failure *failure, struct buf *why,
+		      const struct opctx *ctx)
+{
+	int rc = session_open(&p->conf, id, known, out, failure, why, ctx);
+
+	mutex_lock(&p->lock);
+	if (rc == 0) {
+		slot->session = *out;
+		slot->state = HELD;
+		slot->wanted = clock_monotonic();
+		if (!p->have_caps) {
+			p->caps = (*out)->caps;
+			p->have_caps = true;
+		}
+		slot->taken = (*out)->caps;
+	} else {
+		if (*failure == LOGIN_TOO_MANY)
+			learn_limit_locked(p);
+		pool_free_slot_up_locked(p, slot);
+	}
+	mutex_unlock(&p->lock);
+	return rc;
+}
+
+static bool spare_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	unsigned most = SPARES < p->limit ? SPARES : p->limit;
+
+	return p->colds >= SPARE_AFTER && pool_open_locked(p) < most;
+}
+
+/* A transfer of the foreground begins on an idle session. */
+void pool_note_transfer_locked(struct pool *p, const struct session *s)
+{
+	int64_t now = clock_monotonic();
+	bool ready = s->nowed == 0 && s->hot >= 0 && data_connected(s->hot) == 0;
+
+	if (ready || now - p->cold_at > COLD_RUN)
+		p->colds = 0;
+	if (ready)
+		return;
+	p->colds++;
+	p->cold_at = now;
+	if (spare_wanted_locked(p))
+		keeper_wake(p);
+}
+
+void pool_open_spare(struct pool *p)
+{
+	struct opctx ctx = opctx_for(p->conf.connect_timeout);
+	enum login_failure failure;
+	struct session *s;
+	struct buf why;
+
+	ctx.cancelled = &p->ending;
+	mutex_lock(&p->lock);
+	struct slot *slot = spare_wanted_locked(p) ? pool_free_slot_locked(p) : NULL;
+	struct caps known = p->caps;
+	unsigned id = 0;
+	p->colds = slot ? 0 : p->colds;
+	if (slot) {
+		slot->state = OPENING;
+		id = ++p->next_id;
+	}
+	mutex_unlock(&p->lock);
+	if (!slot)
+		return;
+	buf_init(&why, 1024);
+	if (pool_open_in_slot(p, slot, id, &known, &s, &failure, &why, &ctx) == 0) {
+		session_heat(s, 0);
+		pool_put_back(p, s, true);
+	}
+	buf_free(&why);
+}
