@@ -15,35 +15,36 @@ struct fuse_args;
 /* What `ftpfs` ends with.  Scripts may rely on the numbers (README, man page). */
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_USAGE = 1,          /* bad option, bad URL, unreadable credentials */
-	EXIT_NO_HOST = 2,        /* cannot resolve */
+	EXIT_USAGE = 1,	  /* bad option, bad URL, unreadable credentials */
+	EXIT_NO_HOST = 2, /* cannot resolve */
 	EXIT_NO_CONNECT = 3,
-	EXIT_NO_TLS = 4,         /* TLS or certificate refused */
+	EXIT_NO_TLS = 4, /* TLS or certificate refused */
 	EXIT_LOGIN_REFUSED = 5,
-	EXIT_NO_DIR = 6,         /* the directory in the URL is missing, not a directory, or may not be listed */
+	EXIT_NO_DIR =
+		6, /* the directory in the URL is missing, not a directory, or may not be listed */
 	EXIT_NOT_FTP = 7,
-	EXIT_MOUNTPOINT = 8,     /* missing, not a directory, not empty, busy, or FUSE refused */
-	EXIT_TOO_MANY = 9,       /* the server has no room for another connection */
+	EXIT_MOUNTPOINT = 8, /* missing, not a directory, not empty, busy, or FUSE refused */
+	EXIT_TOO_MANY = 9,   /* the server has no room for another connection */
 	EXIT_INTERNAL = 10,
 };
 
 struct options {
 	struct ftp_conf ftp;
-	struct fs_conf fs;          /* remote, on_change and spool_dir are set by main */
+	struct fs_conf fs; /* remote, on_change and spool_dir are set by main */
 	struct mount_conf mount;
 	enum log_level log_level;
-	char *cache_dir;            /* where the spool lives; NULL: $XDG_CACHE_HOME/ftpfs, ~/.cache/ftpfs, or
-	                             * /var/cache/ftpfs for root */
-	char *url_shown;            /* the URL without its password, for fsname and messages */
+	char *cache_dir; /* where the spool lives; NULL: $XDG_CACHE_HOME/ftpfs, ~/.cache/ftpfs, or
+			  * /var/cache/ftpfs for root */
+	char *url_shown; /* the URL without its password, for fsname and messages */
 	char *mountpoint;
 	bool foreground, help, version;
-	bool may_prompt;            /* a user name, no password, and a terminal to ask on */
+	bool may_prompt; /* a user name, no password, and a terminal to ask on */
 };
 
-/* Parses, and fetches the password from the first place that has one: URL, FTPFS_PASSWORD, password_stdin,
- * credentials=.  (~/.netrc is libcurl's, the prompt is main's, after it.)  A password in argv is
- * overwritten at once.  fuse_args receives what is libfuse's own.  0, or an enum exit_code after one
- * line on stderr. */
+/* Parses, and fetches the password from the first place that has one: URL, FTPFS_PASSWORD,
+ * password_stdin, credentials=.  (~/.netrc is libcurl's, the prompt is main's, after it.)  A
+ * password in argv is overwritten at once.  fuse_args receives what is libfuse's own.  0, or an
+ * enum exit_code after one line on stderr. */
 int options_parse(int argc, char **argv, struct options *out, struct fuse_args *fuse_args);
 /* Ask on the terminal, without echo; 0 or -errno. */
 int options_prompt(struct options *o);

@@ -3,9 +3,9 @@
  * Paths obey base/path.h and are relative to the mounted directory ("/" is what is mounted).  Sizes
  * and offsets are bytes, times ns since the epoch UTC.  Every operation returns 0 (or a count) or
  * -errno, may be called from any thread, and blocks only its caller: it ends when `ctx` is
- * interrupted (-EINTR) or past its deadline (-ETIMEDOUT), and every single network wait is bounded by
- * the implementation's own stall limit besides.  No operation returns 0 for what the server has not
- * confirmed.
+ * interrupted (-EINTR) or past its deadline (-ETIMEDOUT), and every single network wait is bounded
+ * by the implementation's own stall limit besides.  No operation returns 0 for what the server has
+ * not confirmed.
  *
  * Errors of the link, as opposed to answers of the server, are those of remote_link_error(); they
  * leave it open whether a command was carried out.  An operation that the server cannot do is
@@ -36,8 +36,8 @@ enum if_exists {
 enum write_how {
 	WRITE_WHOLE,  /* STOR: the file is created or replaced; `at` is 0 */
 	WRITE_APPEND, /* APPE: bytes go to the end; `at` is where the caller believes the end is */
-	WRITE_PATCH,  /* REST + STOR: bytes replace those from `at` on, the rest survives.  -EOPNOTSUPP
-	               * where the server is not known to keep the rest */
+	WRITE_PATCH,  /* REST + STOR: bytes replace those from `at` on, the rest survives.
+		       * -EOPNOTSUPP  where the server is not known to keep the rest */
 };
 
 struct space {
@@ -45,33 +45,36 @@ struct space {
 };
 
 struct remote_ops {
-	/* All names in `dir`.  `out` is initialised by the caller and empty; on error it may hold a part
-	 * that must not be used.  -ENOENT, -ENOTDIR, -EACCES.  A listing that the server cut short is
-	 * an error (-EOVERFLOW). */
-	int (*list)(struct remote *r, const char *dir, struct listing *out, const struct opctx *ctx);
+	/* All names in `dir`.  `out` is initialised by the caller and empty; on error it may hold a
+	 * part that must not be used.  -ENOENT, -ENOTDIR, -EACCES.  A listing that the server cut
+	 * short is an error (-EOVERFLOW). */
+	int (*list)(struct remote *r, const char *dir, struct listing *out,
+		    const struct opctx *ctx);
 
-	/* One entry, following no link.  -ENOENT when it is certainly not there; -EOPNOTSUPP when this
-	 * server cannot answer `want` (bits of entry.have; the type is always wanted) for one path in
-	 * one flight: list the parent instead.  The answer may have more bits than were wanted. */
+	/* One entry, following no link.  -ENOENT when it is certainly not there; -EOPNOTSUPP when
+	 * this server cannot answer `want` (bits of entry.have; the type is always wanted) for one
+	 * path in one flight: list the parent instead.  The answer may have more bits than were
+	 * wanted. */
 	int (*stat)(struct remote *r, const char *path, unsigned want, struct entry *out,
 		    const struct opctx *ctx);
 
-	/* Make the times (and sizes) of n entries of `dir` exact, in as few round trips as possible.
-	 * Sets size, mtime and have of each *e[i] that the server answered for and leaves the others
-	 * alone; 0 unless the link failed.  Only regular files are asked for. */
+	/* Make the times (and sizes) of n entries of `dir` exact, in as few round trips as
+	 * possible. Sets size, mtime and have of each *e[i] that the server answered for and leaves
+	 * the others alone; 0 unless the link failed.  Only regular files are asked for. */
 	int (*stat_many)(struct remote *r, const char *dir, struct entry *const e[], size_t n,
 			 const struct opctx *ctx);
 
-	/* Bytes of `path` from offset `from` to its end.  -ENOENT, -EISDIR, -EACCES.  `from` beyond the
-	 * end gives a stream at its end.  *out is owned by the caller until stream_close(). */
+	/* Bytes of `path` from offset `from` to its end.  -ENOENT, -EISDIR, -EACCES.  `from` beyond
+	 * the end gives a stream at its end.  *out is owned by the caller until stream_close(). */
 	int (*open_read)(struct remote *r, const char *path, int64_t from, struct stream **out,
 			 const struct opctx *ctx);
-	/* -EACCES, -ENOSPC, -EISDIR, -ENOENT (parent).  Some servers answer only at stream_finish(). */
+	/* -EACCES, -ENOSPC, -EISDIR, -ENOENT (parent).  Some servers answer only at
+	 * stream_finish(). */
 	int (*open_write)(struct remote *r, const char *path, enum write_how how, int64_t at,
 			  struct stream **out, const struct opctx *ctx);
 
-	/* The caller has checked types and existence as far as it can: some servers remove a directory
-	 * on DELE, a file on RMD, and say yes to MKD of what exists. */
+	/* The caller has checked types and existence as far as it can: some servers remove a
+	 * directory on DELE, a file on RMD, and say yes to MKD of what exists. */
 	int (*mkdir)(struct remote *r, const char *path, const struct opctx *ctx);
 	int (*rmdir)(struct remote *r, const char *path, const struct opctx *ctx);
 	int (*remove)(struct remote *r, const char *path, const struct opctx *ctx);
@@ -79,18 +82,22 @@ struct remote_ops {
 		      const struct opctx *ctx);
 
 	/* -EOPNOTSUPP where the server has no command for it (for this type of entry). */
-	int (*set_mtime)(struct remote *r, const char *path, int64_t mtime, const struct opctx *ctx);
+	int (*set_mtime)(struct remote *r, const char *path, int64_t mtime,
+			 const struct opctx *ctx);
 	int (*set_mode)(struct remote *r, const char *path, uint32_t mode, const struct opctx *ctx);
-	int (*symlink)(struct remote *r, const char *target, const char *path, const struct opctx *ctx);
-	/* Appends the target as the mount may show it (path_contain_link()). -EINVAL: not a link. */
-	int (*readlink)(struct remote *r, const char *path, struct buf *out, const struct opctx *ctx);
+	int (*symlink)(struct remote *r, const char *target, const char *path,
+		       const struct opctx *ctx);
+	/* Appends the target as the mount may show it (path_contain_link()). -EINVAL: not a link.
+	 */
+	int (*readlink)(struct remote *r, const char *path, struct buf *out,
+			const struct opctx *ctx);
 	int (*copy)(struct remote *r, const char *from, const char *to, const struct opctx *ctx);
 	int (*space)(struct remote *r, struct space *out, const struct opctx *ctx);
 
 	/* What a finished upload is, in one flight: applies `mode` (when not REMOTE_KEEP_MODE) and
-	 * `mtime` (when not REMOTE_KEEP_MTIME), then asks for size and time.  *out has HAVE_SIZE unless
-	 * the server has no way to tell.  A mode or time that the server refuses is not an error here;
-	 * out->have tells what is known. */
+	 * `mtime` (when not REMOTE_KEEP_MTIME), then asks for size and time.  *out has HAVE_SIZE
+	 * unless the server has no way to tell.  A mode or time that the server refuses is not an
+	 * error here; out->have tells what is known. */
 	int (*settle)(struct remote *r, const char *path, int64_t mode, int64_t mtime,
 		      struct entry *out, const struct opctx *ctx);
 
@@ -108,21 +115,23 @@ struct remote {
 };
 
 /* stream - bytes of one file, moving one way, from open to close in the hands of one thread at a
- * time.  While nobody is inside a read stream it may lose its connection to somebody who needs it more
- * (stream_park says: I shall be idle); the next read then returns -ESTALE and the owner reopens at its
- * offset. */
+ * time.  While nobody is inside a read stream it may lose its connection to somebody who needs it
+ * more (stream_park says: I shall be idle); the next read then returns -ESTALE and the owner
+ * reopens at its offset. */
 struct stream_ops {
 	/* At least one byte, or 0 at the end of the file, which is returned only after the server's
 	 * final reply said that the transfer was complete; or -errno. */
 	ssize_t (*read)(struct stream *s, void *to, size_t n, const struct opctx *ctx);
-	/* All n bytes, or -errno.  Where the server refuses in the middle its reply decides the errno
-	 * (452: -ENOSPC), not the broken pipe. */
+	/* All n bytes, or -errno.  Where the server refuses in the middle its reply decides the
+	 * errno (452: -ENOSPC), not the broken pipe. */
 	int (*write)(struct stream *s, const void *from, size_t n, const struct opctx *ctx);
 	void (*park)(struct stream *s);
-	/* Write streams: end of data; wait for the server's final reply.  0 means that it said yes. */
+	/* Write streams: end of data; wait for the server's final reply.  0 means that it said yes.
+	 */
 	int (*finish)(struct stream *s, const struct opctx *ctx);
-	/* Ends the transfer, early if need be, and frees the stream.  Never fails, never blocks on the
-	 * network.  A write stream that was not finished leaves a partial file on the server. */
+	/* Ends the transfer, early if need be, and frees the stream.  Never fails, never blocks on
+	 * the network.  A write stream that was not finished leaves a partial file on the server.
+	 */
 	void (*close)(struct stream *s);
 };
 
@@ -154,8 +163,8 @@ int remote_symlink(struct remote *r, const char *target, const char *path, const
 int remote_readlink(struct remote *r, const char *path, struct buf *out, const struct opctx *ctx);
 int remote_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx);
 int remote_space(struct remote *r, struct space *out, const struct opctx *ctx);
-int remote_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime, struct entry *out,
-		  const struct opctx *ctx);
+int remote_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
+		  struct entry *out, const struct opctx *ctx);
 void remote_describe(struct remote *r, struct buf *out);
 void remote_destroy(struct remote *r);
 

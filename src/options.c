@@ -239,8 +239,8 @@ static void take_numbers(struct parse *p)
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS
 								    : conns + THREADS_OVER_CONNS;
-	/* With as many threads as connections the wire never waits for us; that the foreground goes first is
-	 * the pool's care. */
+	/* With as many threads as connections the wire never waits for us; that the foreground goes
+	 * first is the pool's care. */
 	if (p->prefetch_off == 0 && conns > 2) {
 		o->fs.prefetch_bytes = p->prefetch_size;
 		o->fs.prefetch_threads = conns;

@@ -19,18 +19,19 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_free(struct buf *b); /* may be used again after buf_init */
+void buf_free(struct buf *b);  /* may be used again after buf_init */
 void buf_reset(struct buf *b); /* empty, error cleared, memory kept */
 int buf_error(const struct buf *b);
 int buf_add(struct buf *b, const void *bytes, size_t n);
 int buf_adds(struct buf *b, const char *text);
 int buf_addf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-int buf_vaddf(struct buf *b, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+int buf_vaddf(struct buf *b, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
 /* Make room for n more bytes and return where to write them; NULL on error.  buf_added() counts
  * what was written. */
 char *buf_room(struct buf *b, size_t n);
 void buf_added(struct buf *b, size_t n);
-void buf_drop(struct buf *b, size_t n); /* remove n bytes from the front */
+void buf_drop(struct buf *b, size_t n);	   /* remove n bytes from the front */
 const char *buf_text(const struct buf *b); /* "" when empty; never NULL */
 
 #endif

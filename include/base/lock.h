@@ -22,13 +22,13 @@
 #endif
 
 #define CAPABILITY(name) TSA(capability(name))
-/* In C, clang cannot name a sibling member in an attribute: this one is for the reader.  The rules on
- * functions below are checked. */
+/* In C, clang cannot name a sibling member in an attribute: this one is for the reader.  The rules
+ * on functions below are checked. */
 #define GUARDED_BY(lock)
-#define REQUIRES(...)    TSA(requires_capability(__VA_ARGS__))
-#define EXCLUDES(...)    TSA(locks_excluded(__VA_ARGS__))
-#define ACQUIRE(...)     TSA(acquire_capability(__VA_ARGS__))
-#define RELEASE(...)     TSA(release_capability(__VA_ARGS__))
+#define REQUIRES(...) TSA(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...) TSA(locks_excluded(__VA_ARGS__))
+#define ACQUIRE(...)  TSA(acquire_capability(__VA_ARGS__))
+#define RELEASE(...)  TSA(release_capability(__VA_ARGS__))
 /* For the few functions whose locking clang cannot follow; each use says why. */
 #define UNCHECKED TSA(no_thread_safety_analysis)
 
@@ -42,7 +42,10 @@ struct cond {
 	pthread_cond_t c; /* on CLOCK_MONOTONIC */
 };
 
-#define MUTEX_INITIALIZER {PTHREAD_MUTEX_INITIALIZER}
+#define MUTEX_INITIALIZER                                                                          \
+	{                                                                                          \
+		PTHREAD_MUTEX_INITIALIZER                                                          \
+	}
 
 void mutex_init(struct mutex *m);
 void mutex_destroy(struct mutex *m);

@@ -12,12 +12,12 @@
 #define OPCTX_FOREVER INT64_MAX
 
 struct opctx {
-	int64_t deadline;             /* CLOCK_MONOTONIC ns; OPCTX_FOREVER: only the stall limit of each
-	                               * network wait applies */
+	int64_t deadline; /* CLOCK_MONOTONIC ns; OPCTX_FOREVER: only the stall limit of each
+			   * network wait applies */
 	const atomic_bool *cancelled; /* NULL: cannot be interrupted */
-	int cancel_fd;                /* polled beside the sockets; -1: none */
-	bool background;              /* looking ahead: may only use a connection that nobody else wants;
-	                               * -EAGAIN at once when there is none */
+	int cancel_fd;		      /* polled beside the sockets; -1: none */
+	bool background; /* looking ahead: may only use a connection that nobody else wants;
+			  * -EAGAIN at once when there is none */
 };
 
 /* An opctx that cannot be interrupted and ends after `ns` (or OPCTX_FOREVER). */

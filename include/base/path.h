@@ -1,9 +1,9 @@
 /* path - names and paths, checked once for the whole program.
  *
  * A path inside ftpfs is absolute, '/'-separated, without empty, "." or ".." components, without
- * CR, LF or NUL, and at most PATH_LIMIT bytes long; "/" is the root.  A name is one component of it,
- * at most NAME_LIMIT bytes.  CR, LF and NUL would end an FTP command line (RFC 959 section 5.3), so
- * a name that carries one is refused here and nowhere else. */
+ * CR, LF or NUL, and at most PATH_LIMIT bytes long; "/" is the root.  A name is one component of
+ * it, at most NAME_LIMIT bytes.  CR, LF and NUL would end an FTP command line (RFC 959
+ * section 5.3), so a name that carries one is refused here and nowhere else. */
 #ifndef FTPFS_BASE_PATH_H
 #define FTPFS_BASE_PATH_H
 
@@ -33,8 +33,8 @@ int path_normalise(struct buf *out, const char *path);
 
 /* What a symbolic link in directory `dir` with the server's `target` shows in the mount, so that
  * following it can never leave the mount: a target inside the mount becomes (or stays) a relative
- * path, one outside is -EPERM.  `root` is the server's directory that is mounted (an absolute server
- * path); `dir` is a path inside the mount.  Appends to out. */
+ * path, one outside is -EPERM.  `root` is the server's directory that is mounted (an absolute
+ * server path); `dir` is a path inside the mount.  Appends to out. */
 int path_contain_link(struct buf *out, const char *root, const char *dir, const char *target);
 
 #endif

@@ -8,16 +8,16 @@
 #include "base/buf.h"
 
 enum stat_id {
-	STAT_LOGINS,           /* control connections opened and logged in */
-	STAT_COMMANDS,         /* FTP commands sent after login */
-	STAT_FLIGHTS,          /* waits for the first reply to a flight of commands */
+	STAT_LOGINS,	       /* control connections opened and logged in */
+	STAT_COMMANDS,	       /* FTP commands sent after login */
+	STAT_FLIGHTS,	       /* waits for the first reply to a flight of commands */
 	STAT_DATA_CONNECTIONS, /* data connections opened */
-	STAT_HOT_USED,         /* transfers that found their data connection open */
-	STAT_CUTS,             /* RETRs ended before their end */
-	STAT_BYTES_IN,         /* data bytes received */
-	STAT_BYTES_OUT,        /* data bytes sent */
-	STAT_RETRIES,          /* operations repeated after a lost connection */
-	STAT_LISTS,            /* directory listings fetched */
+	STAT_HOT_USED,	       /* transfers that found their data connection open */
+	STAT_CUTS,	       /* RETRs ended before their end */
+	STAT_BYTES_IN,	       /* data bytes received */
+	STAT_BYTES_OUT,	       /* data bytes sent */
+	STAT_RETRIES,	       /* operations repeated after a lost connection */
+	STAT_LISTS,	       /* directory listings fetched */
 	STAT_PREFETCH_LISTS,   /* ... of which ahead of anybody's asking */
 	STAT_PREFETCH_FILES,   /* files fetched ahead */
 	STAT_PREFETCH_BYTES,   /* bytes of them */

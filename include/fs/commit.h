@@ -1,20 +1,19 @@
 /* fs/commit - spool -> server, by the cheapest way that is safe, and proof that it arrived.
  *
- *     what changed                             how                                  dialogue (commands)
- *     empty now                                STOR of 0 bytes                      STOR
- *     new file, or the server's is empty       STOR under its name                  STOR
- *     only grew, at the end                    SIZE must be what it was;            SIZE APPE
- *                                              APPE of the tail
- *     anything else                            STOR to a temporary sibling,         STOR SIZE.. RNFR RNTO
- *                                              then RNFR/RNTO over it
- *     and then always                          remote_settle: mode, mtime, SIZE, MDTM
+ *     what changed                             how                                  dialogue
+ * (commands) empty now                                STOR of 0 bytes                      STOR new
+ * file, or the server's is empty       STOR under its name                  STOR only grew, at the
+ * end                    SIZE must be what it was;            SIZE APPE APPE of the tail anything
+ * else                            STOR to a temporary sibling,         STOR SIZE.. RNFR RNTO then
+ * RNFR/RNTO over it and then always                          remote_settle: mode, mtime, SIZE, MDTM
  *
- * An APPE that was lost after bytes were given to it is not repeated: some of them may be there, and more
- * may still arrive.  The next try replaces the whole file.  A directory that refuses the temporary
- * sibling has its file written in place.
+ * An APPE that was lost after bytes were given to it is not repeated: some of them may be there,
+ * and more may still arrive.  The next try replaces the whole file.  A directory that refuses the
+ * temporary sibling has its file written in place.
  *
- * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and the
- * link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some servers. */
+ * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and
+ * the link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some
+ * servers. */
 #ifndef FTPFS_FS_COMMIT_H
 #define FTPFS_FS_COMMIT_H
 
@@ -22,9 +21,9 @@
 
 #define COMMIT_TEMP_PREFIX ".ftpfs-"
 
-/* Bring the server up to date.  Takes the file from DIRTY or FAILED through COMMITTING to CLEAN (0) or
- * FAILED (-errno); no-op when CLEAN or ORPHAN.  The file's lock is dropped while the network is used.
- * Waits for another thread's commit first. */
+/* Bring the server up to date.  Takes the file from DIRTY or FAILED through COMMITTING to CLEAN (0)
+ * or FAILED (-errno); no-op when CLEAN or ORPHAN.  The file's lock is dropped while the network is
+ * used. Waits for another thread's commit first. */
 int commit_file(struct file *f, const struct opctx *ctx);
 
 /* Give newly written bytes to the STOR (or APPE) that follows a sequential writer; starts it when
@@ -35,7 +34,8 @@ void commit_follow(struct file *f, const struct opctx *ctx);
 /* Drop a following upload (the writer went elsewhere). */
 void commit_unfollow_locked(struct file *f) REQUIRES(f->lock);
 
-/* Fetch [from, to) of the server's copy into the spool where it is missing. File is `busy` in our hands. */
+/* Fetch [from, to) of the server's copy into the spool where it is missing. File is `busy` in our
+ * hands. */
 int commit_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx);
 
 #endif

@@ -24,7 +24,8 @@ int dircache_list(struct dircache *c, struct node *dir, enum list_why why, const
 
 /* Find `name` in `dir`: *out is pinned for the caller; NULL means that it certainly does not exist
  * (returns 0 then, too).  A fresh complete listing answers for free; the first miss in an unlisted
- * directory asks remote_stat, the second one lists, and so does one that remote_stat cannot answer. */
+ * directory asks remote_stat, the second one lists, and so does one that remote_stat cannot answer.
+ */
 int dircache_lookup(struct dircache *c, struct node *dir, const char *name, struct node **out,
 		    const struct opctx *ctx);
 

@@ -1,8 +1,8 @@
 /* fs/file - open files: each read and write goes to a reader (bytes straight from the server) or to
  * the spool (local bytes of a file that is being written).
  *
- * One struct file per node that is open, however many handles it has; node->file points to it (under
- * tree.lock) from the first open to the last release.  States, and what they mean:
+ * One struct file per node that is open, however many handles it has; node->file points to it
+ * (under tree.lock) from the first open to the last release.  States, and what they mean:
  *
  *     state      spool   server                                  may be left by
  *     CLEAN      none    has the bytes                           write, truncate -> DIRTY
@@ -14,9 +14,10 @@
  * file.lock is dropped whenever the network is used (FILLING, COMMITTING, streaming); `busy` is set
  * meanwhile and everyone else who would change the file waits on `settled`.
  *
- * The promise: fs_flush (close) of a handle open for writing, and fs_fsync of any, return 0 only if the
- * server has confirmed every byte written before the call.  (The close of a reader commits nothing: it
- * would put half of somebody's save on the server, or wait for somebody else's lost link.)  An error is returned to that caller and kept for the next fsync/close of each other
+ * The promise: fs_flush (close) of a handle open for writing, and fs_fsync of any, return 0 only if
+ * the server has confirmed every byte written before the call.  (The close of a reader commits
+ * nothing: it would put half of somebody's save on the server, or wait for somebody else's lost
+ * link.)  An error is returned to that caller and kept for the next fsync/close of each other
  * handle; the spool stays and the next commit tries again. */
 #ifndef FTPFS_FS_FILE_H
 #define FTPFS_FS_FILE_H
@@ -39,8 +40,8 @@ struct files {
 	struct tree *tree;
 	struct remote *remote;
 	struct prefetch *prefetch; /* NULL: off */
-	const char *spool_dir;     /* absolute, private to us */
-	int64_t timeout;           /* ns: a commit without progress for so long fails */
+	const char *spool_dir;	   /* absolute, private to us */
+	int64_t timeout;	   /* ns: a commit without progress for so long fails */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
@@ -48,93 +49,102 @@ enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORP
 /* What the server has of a file, and what is on its way there.  A thread that is at the network for
  * the file works on a copy and puts it back. */
 struct stored {
-	struct stream *upload;     /* the STOR or APPE that follows a sequential writer */
+	struct stream *upload; /* the STOR or APPE that follows a sequential writer */
 	enum upload_to {
-		UPLOAD_NAME,       /* STOR under the file's name */
-		UPLOAD_TEMP,       /* STOR to `temp`, which then replaces the file */
-		UPLOAD_TAIL,       /* APPE */
+		UPLOAD_NAME, /* STOR under the file's name */
+		UPLOAD_TEMP, /* STOR to `temp`, which then replaces the file */
+		UPLOAD_TAIL, /* APPE */
 	} to;
-	int64_t sent;              /* the upload has been given the file's bytes up to here */
-	bool on_server;            /* a file of this name is there */
-	bool partial;              /* ... and it is a part of an upload of ours: nothing to preserve */
-	bool doubt;                /* ... unless the command that was to make it never arrived */
-	bool no_append;            /* the server cannot APPE, or an APPE of ours was torn */
-	bool no_temp;              /* its directory takes no temporary sibling */
-	int64_t size;              /* of the server's file, as last confirmed */
-	int64_t mtime;             /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
-	char *temp;                /* a temporary sibling of ours that may exist; NULL: none */
+	int64_t sent;	/* the upload has been given the file's bytes up to here */
+	bool on_server; /* a file of this name is there */
+	bool partial;	/* ... and it is a part of an upload of ours: nothing to preserve */
+	bool doubt;	/* ... unless the command that was to make it never arrived */
+	bool no_append; /* the server cannot APPE, or an APPE of ours was torn */
+	bool no_temp;	/* its directory takes no temporary sibling */
+	int64_t size;	/* of the server's file, as last confirmed */
+	int64_t mtime;	/* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	char *temp;	/* a temporary sibling of ours that may exist; NULL: none */
 };
 
 struct file {
-	struct files *files;       /* constant */
-	struct node *node;         /* constant; pinned */
-	unsigned refs;             /* guarded by tree.lock: handles, and threads that work by node */
-	_Atomic int64_t own_mtime; /* the mtime we last set on the server by name: not somebody's change */
-	_Atomic int64_t append_end; /* an APPE of ours that is not confirmed may have grown the server's file
-	                             * to at most this; 0: none.  Not somebody's change either */
+	struct files *files; /* constant */
+	struct node *node;   /* constant; pinned */
+	unsigned refs;	     /* guarded by tree.lock: handles, and threads that work by node */
+	_Atomic int64_t
+		own_mtime; /* the mtime we last set on the server by name: not somebody's change */
+	_Atomic int64_t
+		append_end; /* an APPE of ours that is not confirmed may have grown the server's
+			     * file to at most this; 0: none.  Not somebody's change either */
 	struct mutex lock;
 	struct cond settled;
 	enum file_state state GUARDED_BY(lock);
-	bool busy GUARDED_BY(lock);       /* a thread is at the network for this file */
+	bool busy GUARDED_BY(lock); /* a thread is at the network for this file */
 	struct handle *handles GUARDED_BY(lock);
-	unsigned writers GUARDED_BY(lock); /* handles open for writing */
-	struct spool *spool GUARDED_BY(lock);    /* NULL while CLEAN and never written */
-	struct reader *filler;     /* the server's copy, for what the spool lacks; of who is `busy` */
-	uint64_t version GUARDED_BY(lock);       /* moves when the spool goes: readers are of the past */
+	unsigned writers GUARDED_BY(lock);    /* handles open for writing */
+	struct spool *spool GUARDED_BY(lock); /* NULL while CLEAN and never written */
+	struct reader *filler; /* the server's copy, for what the spool lacks; of who is `busy` */
+	uint64_t version GUARDED_BY(lock); /* moves when the spool goes: readers are of the past */
 	struct stored stored GUARDED_BY(lock);
-	int64_t run_from GUARDED_BY(lock), run_to GUARDED_BY(lock); /* the last run of writes in order */
-	bool no_follow GUARDED_BY(lock);         /* a following upload failed; wait for the commit */
-	bool pages_good GUARDED_BY(lock);        /* the kernel's pages are of what the spool began with */
-	int64_t doomed_until GUARDED_BY(lock);   /* monotonic ns: its name is being removed; commits wait */
-	int64_t want_mtime GUARDED_BY(lock);     /* to set at commit; REMOTE_KEEP_MTIME: none */
-	int64_t want_mode GUARDED_BY(lock);      /* likewise; REMOTE_KEEP_MODE: none */
-	uint64_t writes GUARDED_BY(lock);        /* counts changes: a commit that finds it moved stays DIRTY */
+	int64_t run_from GUARDED_BY(lock), run_to
+		GUARDED_BY(lock);	  /* the last run of writes in order */
+	bool no_follow GUARDED_BY(lock);  /* a following upload failed; wait for the commit */
+	bool pages_good GUARDED_BY(lock); /* the kernel's pages are of what the spool began with */
+	int64_t doomed_until
+		GUARDED_BY(lock); /* monotonic ns: its name is being removed; commits wait */
+	int64_t want_mtime GUARDED_BY(lock); /* to set at commit; REMOTE_KEEP_MTIME: none */
+	int64_t want_mode GUARDED_BY(lock);  /* likewise; REMOTE_KEEP_MODE: none */
+	uint64_t writes
+		GUARDED_BY(lock); /* counts changes: a commit that finds it moved stays DIRTY */
 };
 
 /* One open(2).  Used by any thread. */
 struct handle {
 	struct file *file;
-	struct handle *next;       /* of the file; guarded by file->lock */
-	int flags;                 /* of open(2) */
-	int error;                 /* of a commit, to be told once; guarded by file->lock */
-	struct mutex reader_made;  /* guards the rest */
-	struct reader *reader;     /* made at the first read that needs the server */
-	uint64_t version;          /* of the file, when reader was made */
+	struct handle *next;	  /* of the file; guarded by file->lock */
+	int flags;		  /* of open(2) */
+	int error;		  /* of a commit, to be told once; guarded by file->lock */
+	struct mutex reader_made; /* guards the rest */
+	struct reader *reader;	  /* made at the first read that needs the server */
+	uint64_t version;	  /* of the file, when reader was made */
 };
 
-/* Open an existing node.  O_TRUNC empties it.  *keep_cache: the kernel's pages of it are still good. */
+/* Open an existing node.  O_TRUNC empties it.  *keep_cache: the kernel's pages of it are still
+ * good. */
 int file_open(struct files *f, struct node *n, int flags, struct handle **out, bool *keep_cache,
 	      const struct opctx *ctx);
 /* The same for a node that was just made with NODE_LOCAL: nothing is sent yet; the file appears on
- * the server with its first commit (close, fsync) or when streaming begins. `mode` is applied then. */
+ * the server with its first commit (close, fsync) or when streaming begins. `mode` is applied then.
+ */
 int file_create(struct files *f, struct node *n, int flags, uint32_t mode, struct handle **out,
 		const struct opctx *ctx);
 ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx);
 /* O_APPEND of the handle puts the bytes at the end, whatever `at` says. */
-ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at, const struct opctx *ctx);
+ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
+		   const struct opctx *ctx);
 int file_flush(struct handle *h, const struct opctx *ctx); /* close(2): commits */
 int file_fsync(struct handle *h, const struct opctx *ctx);
-/* The last close: what is still dirty is committed here, and an error is logged with the spool's name, since nobody
- * is left to tell. */
+/* The last close: what is still dirty is committed here, and an error is logged with the spool's
+ * name, since nobody is left to tell. */
 void file_release(struct handle *h);
 
 /* By node, open or not. */
 int file_truncate(struct files *f, struct node *n, int64_t size, const struct opctx *ctx);
 /* Allocate [at, at+len): grows the file when it is shorter (never shrinks). */
 int file_allocate(struct handle *h, int64_t at, int64_t len, const struct opctx *ctx);
-/* If the file has changes that are not on the server yet, note the value for its commit and return 1;
- * otherwise 0 and the caller sets it on the server. */
+/* If the file has changes that are not on the server yet, note the value for its commit and return
+ * 1; otherwise 0 and the caller sets it on the server. */
 int file_defer_mtime(struct files *f, struct node *n, int64_t mtime);
 int file_defer_mode(struct files *f, struct node *n, uint32_t mode);
-/* Before its name changes: the server gets every change.  For a directory the caller asks for each open file
- * below it. */
+/* Before its name changes: the server gets every change.  For a directory the caller asks for each
+ * open file below it. */
 int file_before_rename(struct files *f, struct node *n, const struct opctx *ctx);
-/* Before its name goes away (unlink, or replaced by a rename): if it is open, everything that its handles may still
- * read comes into the spool, and it becomes an ORPHAN with file_after_remove(). *on_server: there is
- * something to delete. */
+/* Before its name goes away (unlink, or replaced by a rename): if it is open, everything that its
+ * handles may still read comes into the spool, and it becomes an ORPHAN with file_after_remove().
+ * *on_server: there is something to delete. */
 int file_before_remove(struct files *f, struct node *n, bool *on_server, const struct opctx *ctx);
-/* How it ended: the name is gone; or it stays after all.  Between before and after no commit of the file
- * starts, so that the name does not come back (for at most files.timeout, should nobody tell). */
+/* How it ended: the name is gone; or it stays after all.  Between before and after no commit of the
+ * file starts, so that the name does not come back (for at most files.timeout, should nobody tell).
+ */
 void file_after_remove(struct files *f, struct node *n);
 void file_still_there(struct files *f, struct node *n);
 /* Commit every dirty file (unmount); returns the first error, having tried all. */

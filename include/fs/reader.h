@@ -1,11 +1,12 @@
-/* fs/reader - a window over one file, fed by one stream: how read(2) becomes as few RETRs as possible.
+/* fs/reader - a window over one file, fed by one stream: how read(2) becomes as few RETRs as
+ * possible.
  *
  *     CLOSED -> OPEN(at hi) -> ... -> EOF | FAILED(errno)
  *
- * The window holds [lo, hi) of the file; the stream stands at hi.  A read inside it is a copy.  A read
- * a little ahead reads through; anywhere else cuts the stream and opens another at its own offset.
- * One thread pulls (`pulling`; the lock is dropped meanwhile), the others wait on `moved`: the
- * kernel's read-ahead arrives concurrently and out of order, so a request slightly ahead of hi
+ * The window holds [lo, hi) of the file; the stream stands at hi.  A read inside it is a copy.  A
+ * read a little ahead reads through; anywhere else cuts the stream and opens another at its own
+ * offset. One thread pulls (`pulling`; the lock is dropped meanwhile), the others wait on `moved`:
+ * the kernel's read-ahead arrives concurrently and out of order, so a request slightly ahead of hi
  * waits for the puller before it decides that it is a seek.
  *
  * The file is identified by the size and mtime it had when it was opened.  When a stream has to be
@@ -21,13 +22,13 @@
 struct reader;
 
 enum {
-	READER_WINDOW = 4 << 20,  /* bytes kept; bounds the memory of a stream */
-	READER_SKIP = 512 << 10,  /* forward gap that is read through rather than cut */
-	READER_PULL = 256 << 10,  /* most that one pull asks of the stream */
+	READER_WINDOW = 4 << 20, /* bytes kept; bounds the memory of a stream */
+	READER_SKIP = 512 << 10, /* forward gap that is read through rather than cut */
+	READER_PULL = 256 << 10, /* most that one pull asks of the stream */
 };
 
-/* For f's content on the server, which reads are checked against: its size (-1: not known) and its mtime
- * (REMOTE_KEEP_MTIME: not known exactly).  One reference. */
+/* For f's content on the server, which reads are checked against: its size (-1: not known) and its
+ * mtime (REMOTE_KEEP_MTIME: not known exactly).  One reference. */
 int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out);
 void reader_hold(struct reader *r);
 void reader_drop(struct reader *r); /* the last one frees; NULL: nothing */

@@ -15,8 +15,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Disjoint, sorted, never touching half-open ranges. At most EXTENTS_MAX; beyond it neighbours with the smallest gap
- * are refused with -EFBIG (dirty) - a caller then commits first. */
+/* Disjoint, sorted, never touching half-open ranges. At most EXTENTS_MAX; beyond it neighbours with
+ * the smallest gap are refused with -EFBIG (dirty) - a caller then commits first. */
 enum { EXTENTS_MAX = 65536 };
 struct extent {
 	int64_t from, to;
@@ -25,9 +25,9 @@ struct extents {
 	struct extent *v;
 	size_t n, cap;
 };
-int extents_add(struct extents *x, int64_t from, int64_t to);     /* 0, -ENOMEM, -EFBIG */
+int extents_add(struct extents *x, int64_t from, int64_t to); /* 0, -ENOMEM, -EFBIG */
 int extents_reserve(struct extents *x); /* 0: the next extents_add cannot fail; -ENOMEM, -EFBIG */
-int extents_cut(struct extents *x, int64_t from, int64_t to);     /* remove; 0, -ENOMEM, -EFBIG */
+int extents_cut(struct extents *x, int64_t from, int64_t to); /* remove; 0, -ENOMEM, -EFBIG */
 bool extents_cover(const struct extents *x, int64_t from, int64_t to);
 /* The first range of [from, to) that is not covered: true and *gap, or false. */
 bool extents_gap(const struct extents *x, int64_t from, int64_t to, struct extent *gap);
@@ -36,13 +36,13 @@ void extents_free(struct extents *x);
 
 struct spool {
 	int fd;
-	char *path;            /* in the log when a commit fails */
-	int64_t size;          /* of the file as the application sees it */
-	int64_t base_size;     /* bytes of the server's file that may still be needed */
+	char *path;	   /* in the log when a commit fails */
+	int64_t size;	   /* of the file as the application sees it */
+	int64_t base_size; /* bytes of the server's file that may still be needed */
 	struct extents present, dirty;
-	bool whole;            /* the server's copy no longer counts (truncated to 0, or new): commit must
-	                        * store everything */
-	bool shrunk;           /* cut below what the server has: APPE cannot express it */
+	bool whole;  /* the server's copy no longer counts (truncated to 0, or new): commit must
+		      * store everything */
+	bool shrunk; /* cut below what the server has: APPE cannot express it */
 };
 
 /* Make an empty spool under dir for a file whose server copy has base_size bytes. */
@@ -53,8 +53,10 @@ void spool_destroy(struct spool *s);
 void spool_abandon(struct spool *s);
 /* All n, dirty.  One that fails does not grow the file.  -EFBIG: too many ranges, commit first. */
 int spool_write(struct spool *s, const void *from, size_t n, int64_t at);
-int spool_fill(struct spool *s, const void *from, size_t n, int64_t at);    /* server bytes: present only where not already present */
-/* Bytes at [at, at+n) clipped to size; every byte must be present or beyond base_size.  Count or -errno. */
+int spool_fill(struct spool *s, const void *from, size_t n,
+	       int64_t at); /* server bytes: present only where not already present */
+/* Bytes at [at, at+n) clipped to size; every byte must be present or beyond base_size.  Count or
+ * -errno. */
 ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at);
 int spool_truncate(struct spool *s, int64_t size);
 /* Must bytes of [from, to) come from the server before they can be read? */
@@ -63,6 +65,8 @@ bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct exten
 bool spool_changed(const struct spool *s);
 /* Is everything dirty beyond what the server has, i.e. will APPE from base_size do? */
 bool spool_only_grew(const struct spool *s);
-void spool_clean(struct spool *s, int64_t server_size); /* a commit succeeded: nothing dirty; the server has size bytes */
+void spool_clean(
+	struct spool *s,
+	int64_t server_size); /* a commit succeeded: nothing dirty; the server has size bytes */
 
 #endif

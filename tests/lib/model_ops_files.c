@@ -292,7 +292,7 @@ static void do_truncate(struct world *w)
 	resized(m, size, before);
 	if (h)
 		check_attr(w, m, &attr);
-	if (m->handles == 0)
+	if (m->parent && !world_writes(w, m)) /* nobody's close will store it */
 		check_stored(w, m);
 }
 

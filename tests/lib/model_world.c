@@ -256,3 +256,11 @@ const char *pick_name(struct world *w)
 
 	return names[world_random(w, sizeof(names) / sizeof(names[0]))];
 }
+
+bool world_writes(const struct world *w, const struct mnode *m)
+{
+	for (int i = 0; i < WORLD_HANDLES; i++)
+		if (w->handles[i].m == m && (w->handles[i].flags & O_ACCMODE) != O_RDONLY)
+			return true;
+	return false;
+}

@@ -88,6 +88,8 @@ int64_t world_now(void);	    /* whole second */
 void world_path(struct world *w, const struct mnode *dir, const char *name, struct buf *out);
 /* The node of m, with one lookup for the caller (world_forget); 0 or an error of a fault. */
 int world_node(struct world *w, const struct mnode *m, struct node **out);
+/* Is m open for writing? */
+bool world_writes(const struct world *w, const struct mnode *m);
 void world_forget(struct world *w, struct node *n);
 
 /* model_check.c: each ends the program when the filesystem and the model disagree. */
