@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/path.h"
 #include "fs/commit.h"
 #include "fs/prefetch.h"
@@ -130,10 +131,11 @@ static int replace_file(struct fs *fs, const struct move *m, const char *from, c
 		err = remote_rename(r, to, buf_text(&aside), RENAME_KEEP_TARGET, ctx);
 	if (!err) {
 		err = remote_rename(r, from, to, RENAME_KEEP_TARGET, ctx);
-		if (err)
-			remote_rename(r, buf_text(&aside), to, RENAME_KEEP_TARGET, ctx);
-		else
-			remote_remove(r, buf_text(&aside), ctx);
+		if (err && remote_rename(r, buf_text(&aside), to, RENAME_KEEP_TARGET, ctx) != 0)
+			log_error("%s is now called %s on the server: it could not be renamed back",
+				  to, buf_text(&aside));
+		else if (!err && remote_remove(r, buf_text(&aside), ctx) != 0)
+			log_warn("%s, the old %s, is left on the server", buf_text(&aside), to);
 	}
 	buf_free(&aside);
 	return err;

@@ -62,8 +62,13 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &forever);
 	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
-		file_drop_changes_locked(f);
-		upload_discard_temp_locked(f);
+		/* Half written over, the server's file needs what is here. */
+		if (f->stored.partial) {
+			file_give_up_locked(f);
+		} else {
+			file_drop_changes_locked(f);
+			upload_discard_temp_locked(f);
+		}
 	}
 	file_unspool_locked(f);
 	mutex_unlock(&f->lock);
