@@ -12,9 +12,7 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_set_level(enum log_level level); /* default: LOG_LEVEL_WARN */
-/* "error", "warn", "info", "debug"; -EINVAL for anything else. */
-int log_parse_level(const char *text, enum log_level *out);
-void log_to_syslog(void); /* from now on; before: stderr, as "ftpfs: message" */
+void log_to_syslog(void);		  /* from now on; before: stderr, as "ftpfs: message" */
 bool log_on(enum log_level level);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

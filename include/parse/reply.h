@@ -40,6 +40,5 @@ int reply_pasv(const struct reply *r,
 	       uint16_t *port); /* 227: six numbers anywhere; address ignored */
 /* "(N bytes)" in the 150 to RETR: of the whole file on most servers, of what is to come on some. */
 int reply_opening(const struct reply *r, int64_t *bytes);
-int reply_path(const struct reply *r, struct buf *path); /* 257, doubled quotes folded; appends */
 
 #endif

@@ -17,23 +17,11 @@ enum { MESSAGE_MAX = 4608, LINE_MAX_BYTES = 2 * MESSAGE_MAX };
 static _Atomic int threshold = LOG_LEVEL_WARN;
 static atomic_bool use_syslog;
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
 void log_set_level(enum log_level level)
 {
 	atomic_store(&threshold, (int)level);
-}
-
-int log_parse_level(const char *text, enum log_level *out)
-{
-	for (int i = LOG_LEVEL_ERROR; i <= LOG_LEVEL_DEBUG; i++) {
-		if (strcmp(text, level_names[i]) == 0) {
-			*out = (enum log_level)i;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }
 
 void log_to_syslog(void)

@@ -270,33 +270,3 @@ int reply_pasv(const struct reply *r, uint16_t *port)
 	}
 	return -EPROTO;
 }
-
-/* Between the first and the last quote of the line: some servers do not double the quotes inside,
- * so the first one that stands alone need not be the end. */
-static int quoted_path(struct line line, struct buf *path)
-{
-	const char *from = memchr(line.at, '"', line.len);
-	const char *to = from ? memrchr(line.at, '"', line.len) : NULL;
-
-	if (to == from || to == from + 1)
-		return -EPROTO;
-	for (from++; from < to; from++) {
-		buf_add(path, from, 1);
-		if (from[0] == '"' && from + 1 < to && from[1] == '"')
-			from++;
-	}
-	return buf_error(path);
-}
-
-int reply_path(const struct reply *r, struct buf *path)
-{
-	struct line line = first_line(r);
-
-	if (r->code != 257)
-		return -EPROTO;
-	if (memchr(line.at, '"', line.len))
-		return quoted_path(line, path);
-	if (line.at[0] != '/')
-		return -EPROTO;
-	return buf_add(path, line.at, strcspn(line.at, " \n"));
-}

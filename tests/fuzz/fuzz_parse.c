@@ -61,14 +61,12 @@ static void fuzz_reply(const char *text, size_t n)
 {
 	struct caps caps = {0};
 	struct reply r;
-	struct buf path;
 	char line[40];
 	int64_t value;
 	uint16_t port;
 	long used;
 
 	reply_init(&r);
-	buf_init(&path, PATH_LIMIT);
 	used = reply_parse(&r, text, n);
 	require(used >= -EPROTO && used <= (long)n, "reply_parse's result");
 	if (used > 0) {
@@ -86,11 +84,9 @@ static void fuzz_reply(const char *text, size_t n)
 			reply_time(&r, &value);
 			require(reply_epsv(&r, &port) || port, "port");
 			require(reply_pasv(&r, &port) || port, "port");
-			reply_path(&r, &path);
 		}
 		caps_from_greeting(&caps, buf_text(&r.text));
 	}
-	buf_free(&path);
 	reply_free(&r);
 }
 

@@ -47,8 +47,6 @@ static const char *take_log(void)
 
 static void test_levels(void **state)
 {
-	enum log_level level;
-
 	(void)state;
 	assert_true(log_on(LOG_LEVEL_WARN));
 	assert_false(log_on(LOG_LEVEL_INFO));
@@ -61,10 +59,6 @@ static void test_levels(void **state)
 	log_warn("three");
 	log_error("four");
 	assert_string_equal(take_log(), "ftpfs: four\n");
-	assert_int_equal(log_parse_level("debug", &level), 0);
-	assert_int_equal(level, LOG_LEVEL_DEBUG);
-	assert_int_equal(log_parse_level("DEBUG", &level), -EINVAL);
-	assert_int_equal(log_parse_level("", &level), -EINVAL);
 }
 
 static void test_control_characters_are_shown(void **state)

@@ -212,33 +212,6 @@ static void test_pasv(void **state)
 	check_port(reply_pasv, "227 ok\r\n", 0);
 }
 
-static void check_path(const char *bytes, const char *want)
-{
-	struct reply r = parsed(bytes);
-	struct buf path;
-
-	buf_init(&path, 100);
-	assert_int_equal(reply_path(&r, &path), want ? 0 : -EPROTO);
-	assert_string_equal(buf_text(&path), want ? want : "");
-	buf_free(&path);
-	reply_free(&r);
-}
-
-static void test_path(void **state)
-{
-	(void)state;
-	check_path("257 \"/\" is the current directory\r\n", "/");
-	check_path("257 \"/home/ftp user\"\r\n", "/home/ftp user");
-	check_path("257 \"/a\"\"b\" is current\r\n", "/a\"b");
-	check_path("257 \"/a\"b\" is current\r\n", "/a\"b"); /* not doubled: pure-ftpd */
-	check_path("257 \"/a\"\"\" is current\r\n", "/a\"");
-	check_path("257 /plain is current\r\n", "/plain");
-	check_path("257 \"\" nothing\r\n", NULL);
-	check_path("257 \" one\r\n", NULL);
-	check_path("257 nowhere\r\n", NULL);
-	check_path("250 \"/\"\r\n", NULL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,7 +225,6 @@ int main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_epsv),
 		cmocka_unit_test(test_pasv),
-		cmocka_unit_test(test_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
