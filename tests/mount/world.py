@@ -238,23 +238,36 @@ def daemons(at):
 
 
 class Wan:
-    """A network namespace behind a link that can be slow, lossy, or cut."""
+    """A network namespace behind a link that can be slow, lossy, or cut.
 
-    def __init__(self, subnet=0, **settings):
+    `congestion` is the far end's TCP congestion control, None for the system's own: under loss it
+    decides more than the link does, BBR hardly minds what halves the rate of Reno.
+    """
+
+    CONTROL = "net.ipv4.tcp_congestion_control"
+
+    def __init__(self, subnet=0, *, congestion=None, **settings):
         self.address = f"10.78.{subnet}.2"
         self.netns = f"ftpfs{os.getpid()}"
         name = f"wan{os.getpid() % 100000}"
         run("ip", "netns", "add", self.netns)
         words = [f"{key}={value}" for key, value in settings.items()]
+        self.process = None
         try:
             self.process = subprocess.Popen(
                 [WANLINK, "-", f"10.78.{subnet}.1/24", self.netns, f"{self.address}/24",
                  f"name={name}", *words],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             assert self.process.stdout.readline() == "up\n"
+            if congestion:
+                self._far("sysctl", "-qw", f"{self.CONTROL}={congestion}")
+            self.congestion = self._far("sysctl", "-n", self.CONTROL).strip()
         except BaseException:
-            run("ip", "netns", "del", self.netns)
+            self.close()
             raise
+
+    def _far(self, *argv):
+        return run("ip", "netns", "exec", self.netns, *argv).stdout
 
     def cut(self):
         self.process.send_signal(signal.SIGUSR1)
@@ -263,9 +276,10 @@ class Wan:
         self.process.send_signal(signal.SIGUSR2)
 
     def close(self):
-        self.process.terminate()
-        self.process.wait(10)
-        self.process.stdout.close()
+        if self.process:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process.stdout.close()
         run("ip", "netns", "del", self.netns)
 
 
