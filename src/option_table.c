@@ -53,6 +53,8 @@ static const struct option table[] = {
 	 "trust the certificates in FILE (the system's)"},
 	{"insecure", SET, AT(o.ftp.login.insecure), NULL, "accept any certificate"},
 	{"max_conns", CONNS, AT(o.ftp.max_conns), "N", "connections at most, 1 to 64 (8)"},
+	{"active", CHOICE, AT(active), "auto|on|off",
+	 "may the server open data connections (auto: if seen to work)"},
 	{"dcache_timeout", SECONDS, AT(o.fs.dcache_timeout), "S",
 	 "seconds a listing is believed (20)"},
 	{"connect_timeout", SECONDS_NOT_0, AT(o.ftp.login.connect_timeout), "S",

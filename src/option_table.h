@@ -17,6 +17,7 @@ struct parse {
 	bool password_stdin;
 	/* which of the option's words, or NOT_SET */
 	unsigned tls, chown, log, prefetch_off;
+	unsigned active; /* enum active_mode */
 	int64_t prefetch_size;
 	mode_t umask; /* or NOT_SET */
 	uid_t uid;

@@ -235,6 +235,7 @@ static void take_numbers(struct parse *p)
 	o->fs.umask_set = p->umask != NOT_SET;
 	o->fs.umask = o->fs.umask_set ? p->umask : 0;
 	o->fs.chown_error = p->chown == 1;
+	o->ftp.active = (enum active_mode)p->active;
 	o->fs.timeout = o->ftp.login.timeout;
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS

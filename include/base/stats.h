@@ -13,6 +13,8 @@ enum stat_id {
 	STAT_FLIGHTS,	       /* waits for the first reply to a flight of commands */
 	STAT_DATA_CONNECTIONS, /* data connections opened */
 	STAT_HOT_USED,	       /* transfers that found their data connection open */
+	STAT_CALLS,	       /* data connections that the server opened */
+	STAT_CALLS_MISSED,     /* ... that it was asked for and that did not come */
 	STAT_CUTS,	       /* RETRs ended before their end */
 	STAT_BYTES_IN,	       /* data bytes received */
 	STAT_BYTES_OUT,	       /* data bytes sent */

@@ -14,9 +14,11 @@
 #include <sys/types.h>
 
 struct data {
-	int fd;	     /* -1: none */
-	void *ssl;   /* SSL *; NULL in the clear */
-	bool shaken; /* the TLS handshake is complete */
+	int fd;		/* -1: none */
+	void *ssl;	/* SSL *; NULL in the clear */
+	bool shaken;	/* the TLS handshake is complete */
+	bool listening; /* fd is where the server is to call us (ftp/listen); no other function
+			 * here but data_close() may be used yet */
 };
 
 /* Start connecting to `port` of control_fd's peer: the descriptor, or -errno. */

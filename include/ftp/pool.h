@@ -26,8 +26,16 @@ struct pool;
 
 enum purpose { FOR_METADATA, FOR_TRANSFER };
 
+/* Who opens data connections (docs/design.md). */
+enum active_mode {
+	ACTIVE_AUTO, /* we do; the server, where a transfer in the background saw that it can */
+	ACTIVE_ON,   /* the server, until it is seen that it cannot */
+	ACTIVE_OFF,  /* we do */
+};
+
 /* conf must outlive the pool.  No connection is made. */
-int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool **out);
+int pool_create(const struct login_conf *conf, unsigned max_conns, enum active_mode active,
+		struct pool **out);
 void pool_destroy(struct pool *p); /* nobody holds a session */
 
 /* A session, logged in, settled, alive.  -EAGAIN for the background when it would have to wait.

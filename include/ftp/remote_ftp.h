@@ -3,12 +3,14 @@
 #define FTPFS_FTP_REMOTE_FTP_H
 
 #include "ftp/login.h"
+#include "ftp/pool.h"
 #include "remote.h"
 
 struct ftp_conf {
 	struct login_conf login;
 	char *dir; /* as in struct url: "" or relative to the login directory, or absolute */
 	unsigned max_conns; /* control connections at most; 1..64 */
+	enum active_mode active;
 };
 
 /* Logs in once and enters the directory: 0 and *out; or -errno, *failure, and one line for the user

@@ -5,15 +5,8 @@
  * the only network wait of the program, session_poll().
  *
  * What the server owes us is counted, never guessed from reply codes: `owed` lists, in order, the
- * replies that nobody waits for.  They are taken as they come before the replies that somebody does
- * wait for, usually long after they have arrived.
- *
- *     owed            meaning
- *     OWED_FINAL      the last reply to a transfer that was read to its last byte, or to a NOOP.
- * Commands may be sent behind it OWED_CUT        the last reply to a RETR that was cut.  Any code:
- * Pure-FTPd answers with a second 150. Nothing is sent until it is here, since the transfer may
- * still be running OWED_EPSV       229 to an EPSV sent ahead, so that the next transfer finds its
- * data connection open ("hot")
+ * replies that nobody waits for (enum owed_kind).  They are taken as they come before the replies
+ * that somebody does wait for, usually long after they have arrived.
  *
  * Any error of the link, a 421, or a reply that cannot be one sets `broken`: the session is then
  * closed by the pool and never used again. */
@@ -29,8 +22,20 @@
 #include "parse/caps.h"
 #include "parse/reply.h"
 
-enum owed_kind { OWED_FINAL, OWED_CUT, OWED_EPSV };
-enum { SESSION_OWED_MAX = 4 };
+enum owed_kind {
+	/* The last reply to a transfer that was read to its last byte, or to a NOOP.  Commands may
+	 * be sent behind it. */
+	OWED_FINAL,
+	/* The last reply to a RETR that was cut.  Any code: Pure-FTPd answers with a second 150.
+	 * Nothing is sent until it is here, since the transfer may still be running. */
+	OWED_CUT,
+	/* The 229 to an EPSV sent ahead, so that the next transfer finds its data connection open
+	 * ("hot").  No EPRT is sent until it is here. */
+	OWED_EPSV,
+	/* The 200 to an EPRT that travels with its transfer. */
+	OWED_EPRT,
+};
+enum { SESSION_OWED_MAX = 5 };
 
 struct owed {
 	enum owed_kind kind;
@@ -46,6 +51,27 @@ enum { SESSION_WINDOW = 64 << 10, SESSION_WINDOW_TLS_COMMANDS = 64 };
  * runs the rest as a second command), 2,048 what all others take. */
 enum { SESSION_LINE_SHORT = 500, SESSION_LINE = 2000 };
 
+/* What became of asking the server to open a data connection. */
+enum call {
+	CALL_NONE,    /* not asked since the session was lent */
+	CALL_ASKED,   /* EPRT is on its way */
+	CALL_REFUSED, /* by the reply to EPRT */
+	CALL_MET,
+	CALL_MISSED,
+};
+
+/* Data connections that the server opens (ftp/active.c).  The first two are told by the pool when
+ * it lends the session. */
+struct calling {
+	bool probe;	 /* the holder may find out whether it works */
+	bool ahead;	 /* the holder looks ahead, and its next transfer follows at once: with
+			  * EPRT, so that an EPSV for it would only be in the way */
+	bool heat_later; /* no EPSV was sent for the next transfer: the keeper does */
+	enum call outcome;
+	int64_t answered; /* monotonic ns: when EPRT was; 0: not yet */
+	int64_t patience; /* ns from then until the server must have called */
+};
+
 struct session {
 	unsigned id; /* for the log */
 	struct login *login;
@@ -60,6 +86,7 @@ struct session {
 	bool secret;   /* next line is not to be logged */
 	int hot;       /* an open (or opening) data connection nobody uses yet; -1 */
 	int64_t hot_since;
+	struct calling calling;
 	int64_t last_used; /* monotonic ns: last command or reply */
 };
 
@@ -112,10 +139,15 @@ void session_owe_no_more(struct session *s);
  * is about to wait for, come before the answer. */
 void session_heat(struct session *s, unsigned awaited);
 void session_cool(struct session *s); /* close an unused one */
+/* EPRT has been queued; `awaited` replies, that somebody is about to wait for, come before its
+ * answer. */
+void session_asked_call(struct session *s, unsigned awaited);
 /* Nothing unread, not closed: may a command be sent? */
 bool session_alive(struct session *s);
 
 bool session_pipelines(const struct session *s);
+/* Is the server known to open data connections when asked? */
+bool session_calls(const struct session *s);
 bool session_tls(const struct session *s);
 size_t session_line_max(const struct session *s);
 

@@ -25,6 +25,7 @@ enum cap {
 	CAP_RANG,
 	CAP_APPE,
 	CAP_EPSV,   /* RFC 2428 */
+	CAP_EPRT,   /* RFC 2428; YES: the server was seen to call us, whatever FEAT says */
 	CAP_LIST_A, /* LIST -a */
 	CAP_AVBL,
 	CAP_UTF8,

@@ -250,5 +250,5 @@ void data_close(struct data *d)
 		close(d->fd);
 	d->ssl = NULL;
 	d->fd = -1;
-	d->shaken = false;
+	d->shaken = d->listening = false;
 }

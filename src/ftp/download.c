@@ -13,13 +13,27 @@
 
 enum { SKIP_CHUNK = 64 << 10 };
 
-static int try_read(struct transfer *t, int64_t from, bool *hot)
+/* An open data connection, or one that the server opens, or one more round trip. */
+static int connect_for(struct transfer *t, bool passive)
+{
+	struct session *s = t->x.s;
+	bool probe = !passive && s->calling.probe;
+	int rc = probe ? data_probe(s, &t->d, t->x.ctx) : DATA_REFUSED;
+
+	if (rc == DATA_REFUSED && data_take_hot(s, &t->d, t->x.ctx))
+		rc = 0;
+	if (rc == DATA_REFUSED && !passive && data_may_call(s))
+		rc = data_call(s, 0, &t->d);
+	t->at_once = rc == 0;
+	return rc == DATA_REFUSED ? data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx) : rc;
+}
+
+static int try_read(struct transfer *t, int64_t from, bool passive)
 {
 	struct session *s = t->x.s;
 	bool can_rest = caps_may(&s->caps, CAP_REST);
+	int rc = connect_for(t, passive);
 
-	*hot = data_take_hot(s, &t->d, t->x.ctx);
-	int rc = *hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
 	t->skip = can_rest ? 0 : from;
 	if (rc == 0)
 		rc = transfer_send(t, "RETR", can_rest ? from : 0);
@@ -30,15 +44,14 @@ static int try_read(struct transfer *t, int64_t from, bool *hot)
 	return rc;
 }
 
-static int start_read(struct transfer *t, int64_t from)
+static int start_read(struct transfer *t, int64_t from, bool passive)
 {
-	bool hot;
-	int rc = try_read(t, from, &hot);
+	int rc = try_read(t, from, passive);
 
-	/* The server had given the hot connection up: once more, quietly. */
-	if (rc == 425 && hot) {
+	/* The server had given the hot connection up, or cannot call us: once more, quietly. */
+	if (rc == 425 && t->at_once) {
 		data_close(&t->d);
-		rc = try_read(t, from, &hot);
+		rc = try_read(t, from, true);
 	}
 	return rc;
 }
@@ -198,25 +211,42 @@ static bool beyond_end(const struct transfer *t, int64_t from)
 	return from > 0 && t->x.reply.code == 554;
 }
 
+/* A session on which the server does not call may be busy trying to for a minute: the transfer goes
+ * to another one. */
+static int begin_read(struct remote *r, const char *path, int64_t from, struct transfer **t,
+		      const struct opctx *ctx)
+{
+	for (bool passive = false;; passive = true) {
+		int rc = transfer_begin(r, path, VERB_RETR, &OPS, t, ctx);
+		if (rc != 0)
+			return rc;
+		rc = start_read(*t, from, passive);
+		if (rc >= 0)
+			return rc;
+		(void)transfer_break_off(*t, rc);
+		transfer_free(*t);
+		if (rc != DATA_NOT_CALLED)
+			return rc;
+	}
+}
+
 int ftp_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
 		  const struct opctx *ctx)
 {
 	struct transfer *t;
-	int rc = transfer_begin(r, path, VERB_RETR, &OPS, &t, ctx);
+	int rc = begin_read(r, path, from, &t, ctx);
 
-	if (rc != 0)
+	if (rc < 0)
 		return rc;
-	rc = start_read(t, from);
 	if (rc > 0 && beyond_end(t, from)) {
 		t->verdict = 226;
 		t->ended = true;
+		data_close(&t->d);
 		transfer_let_go(t, false);
 		rc = 0;
 	} else if (rc > 0) {
 		data_close(&t->d);
 		rc = transfer_refused(t);
-	} else if (rc < 0) {
-		(void)transfer_break_off(t, rc);
 	} else {
 		t->started = true;
 		t->from = from - t->skip;

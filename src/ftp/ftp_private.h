@@ -2,6 +2,8 @@
 #ifndef FTPFS_FTP_PRIVATE_H
 #define FTPFS_FTP_PRIVATE_H
 
+#include <errno.h>
+
 #include "ftp/errmap.h"
 #include "ftp/pool.h"
 #include "ftp/remote_ftp.h"
@@ -41,15 +43,31 @@ int look_at(struct session *s, const char *server_path, enum found *out, const s
 /* Absolute path on the server for a path of the mount; appends. */
 int ftp_path(const struct remote_ftp *ftp, const char *path, struct buf *out);
 
+/* Of a data connection that the server was to open; they never leave ftp/. */
+#define DATA_NOT_CALLED (-EHOSTUNREACH)
+#define DATA_REFUSED	(-ENOPROTOOPT)
+
 /* The data connection that was opened ahead, if there is one that still stands. */
 bool data_take_hot(struct session *s, struct data *d, const struct opctx *ctx);
 /* Open a data connection: 0 and *d, or -errno.  `cwd` (may be NULL) is entered in the same flight
  * as EPSV; when it is refused: -ENOENT, with the refusal in *r. */
 int data_open(struct session *s, const char *cwd, struct data *d, struct reply *r,
 	      const struct opctx *ctx);
-/* RETR, STOR or a listing has been sent: complete the TLS handshake (which some servers want before
- * their 150, some after) and wait for the 1xx.  0; the code of another reply, which is in *r; or
- * -errno. */
+/* May the server be asked to open the connection: does it work, and is no EPSV on its way that the
+ * question would cancel? */
+bool data_may_call(const struct session *s);
+/* Listen, and queue EPRT: the transfer's command follows in the same flight.  `awaited` replies,
+ * that somebody is about to wait for, come before EPRT's. */
+int data_call(struct session *s, unsigned awaited, struct data *d);
+/* Ask for the first time, in a flight of its own, so that a server that does not like it has not
+ * begun anything.  0; DATA_REFUSED: it said no, open a connection yourself; or -errno. */
+int data_probe(struct session *s, struct data *d, const struct opctx *ctx);
+/* Put TLS on it, if the session has it and the connection is there. */
+int data_secure(struct session *s, struct data *d);
+/* RETR, STOR or a listing has been sent: await the server's call, complete the TLS handshake (which
+ * some servers want before their 150, some after) and wait for the 1xx.  0; the code of another
+ * reply, which is in *r (425 also when EPRT was refused); DATA_NOT_CALLED: the server does not
+ * call, and may be trying to for a long time: the session is broken; or -errno. */
 int data_start(struct session *s, struct data *d, struct reply *r, const struct opctx *ctx);
 
 /* As ftp_list, on a session in hand, by server path.  ERRMAP_MUTE: it is missing or may not be

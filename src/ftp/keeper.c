@@ -14,6 +14,8 @@ static const int64_t NOOP_AFTER = 25 * NS_PER_S;
 static const int64_t CLOSE_AFTER = 120 * NS_PER_S;
 /* Servers give up on a data connection that is not used (vsftpd after 60 s). */
 static const int64_t COOL_AFTER = 30 * NS_PER_S;
+/* Whoever looks ahead takes its next session within a moment, or has come to an end. */
+static const int64_t HEAT_AFTER = 100 * NS_PER_MS;
 /* At least this often the keeper looks which sessions are idle. */
 static const int64_t KEEPER_ROUND = NS_PER_S;
 enum { KEEP_OPEN = 2 };
@@ -26,8 +28,13 @@ void keeper_wake(const struct pool *p)
 	(void)n; /* full means that it is awake already */
 }
 
+static bool heat_due(const struct slot *slot, int64_t now)
+{
+	return slot->session->calling.heat_later && now - slot->since >= HEAT_AFTER;
+}
+
 /* What an idle session needs now; it is HELD by the keeper meanwhile. Never waits. */
-static void tend(struct session *s, int64_t wanted, bool may_close)
+static void tend(struct session *s, int64_t wanted, bool may_close, bool heat)
 {
 	int64_t now = clock_monotonic();
 	bool cut = s->nowed > 0 && s->owed[0].kind == OWED_CUT;
@@ -39,8 +46,10 @@ static void tend(struct session *s, int64_t wanted, bool may_close)
 		return;
 	}
 	/* Who cut a transfer is about to begin another. */
-	if (cut && s->nowed == 0)
+	if ((cut && s->nowed == 0) || heat) {
 		session_heat(s, 0);
+		s->calling.heat_later = false;
+	}
 	if (may_close && now - wanted > CLOSE_AFTER) {
 		s->broken = true;
 		return;
@@ -61,20 +70,21 @@ static bool needs_tending(const struct slot *slot, int64_t now, bool may_close)
 	const struct session *s = slot->session;
 
 	return now - s->last_used > NOOP_AFTER || (may_close && now - slot->wanted > CLOSE_AFTER) ||
-	       (s->hot >= 0 && now - s->hot_since > COOL_AFTER);
+	       (s->hot >= 0 && now - s->hot_since > COOL_AFTER) || heat_due(slot, now);
 }
 
 static void tend_slot_locked(struct pool *p, struct slot *slot, bool may_close) REQUIRES(p->lock)
 {
 	struct session *s = slot->session;
 	int64_t wanted = slot->wanted;
+	bool heat = heat_due(slot, clock_monotonic());
 
 	slot->state = HELD;
 	slot->minded = true;
 	slot->taken = p->caps;
 	s->caps = p->caps;
 	mutex_unlock(&p->lock);
-	tend(s, wanted, may_close);
+	tend(s, wanted, may_close, heat);
 	pool_put_back(p, s, true);
 	mutex_lock(&p->lock);
 }
@@ -84,19 +94,22 @@ static void keep_once(struct pool *p)
 	struct pollfd fds[SLOTS_MAX + 1];
 	struct session *who[SLOTS_MAX];
 	uint64_t count;
+	int64_t sleep = KEEPER_ROUND;
 	nfds_t n = 0;
 
 	mutex_lock(&p->lock);
 	for (unsigned i = 0; i < p->max; i++) {
 		if (p->slots[i].state != IDLE)
 			continue;
+		if (p->slots[i].session->calling.heat_later)
+			sleep = HEAT_AFTER;
 		who[n] = p->slots[i].session;
 		fds[n] = (struct pollfd){.fd = login_fd(who[n]->login), .events = POLLIN};
 		n++;
 	}
 	mutex_unlock(&p->lock);
 	fds[n] = (struct pollfd){.fd = p->wake, .events = POLLIN};
-	if (poll(fds, n + 1, (int)(KEEPER_ROUND / NS_PER_MS)) < 0)
+	if (poll(fds, n + 1, (int)(sleep / NS_PER_MS)) < 0)
 		return;
 	if (fds[n].revents && read(p->wake, &count, sizeof count) < 0)
 		return;

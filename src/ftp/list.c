@@ -56,10 +56,11 @@ static int final_verdict(const struct reply *r)
 	return strcasestr(text, "failed to open directory") ? -EACCES : 0;
 }
 
-/* CWD and the listing in one flight, on a data connection that is already open.  When CWD is
- * refused the server lists some other directory all the same: that answer is cut and dropped. */
-static int send_hot(struct session *s, const char *cwd, const char *verb, struct data *d,
-		    struct reply *r, const struct opctx *ctx)
+/* CWD and the listing in one flight, on a data connection that is already open or that the server
+ * opens.  When CWD is refused the server lists some other directory all the same: that answer is
+ * cut and dropped. */
+static int send_at_once(struct session *s, const char *cwd, const char *verb, struct data *d,
+			struct reply *r, const struct opctx *ctx)
 {
 	struct reply refusal;
 	int rc = s->rest_set ? session_queue(s, "REST 0") : 0;
@@ -68,10 +69,12 @@ static int send_hot(struct session *s, const char *cwd, const char *verb, struct
 	s->rest_set = false;
 	if (rc == 0)
 		rc = session_queue(s, "CWD %s", cwd);
+	if (rc == 0 && d->fd < 0)
+		rc = data_call(s, undo ? 2 : 1, d);
 	if (rc == 0)
 		rc = session_queue(s, "%s", verb);
-	if (rc == 0 && session_tls(s))
-		rc = data_tls(d, login_ssl(s->login));
+	if (rc == 0)
+		rc = data_secure(s, d);
 	if (rc == 0)
 		rc = session_flush(s, ctx);
 	if (rc == 0 && undo)
@@ -95,8 +98,8 @@ static int send_cold(struct session *s, const char *cwd, const char *verb, struc
 
 	if (rc == 0)
 		rc = session_queue(s, "%s", verb);
-	if (rc == 0 && session_tls(s))
-		rc = data_tls(d, login_ssl(s->login));
+	if (rc == 0)
+		rc = data_secure(s, d);
 	return rc == 0 ? session_flush(s, ctx) : rc;
 }
 
@@ -109,13 +112,14 @@ static int run_listing(struct session *s, const char *cwd, const char *verb, str
 	struct data d = {.fd = -1};
 
 	*step = STEP_CWD_REFUSED;
-	bool hot = data_take_hot(s, &d, ctx);
-	int rc = hot ? send_hot(s, cwd, verb, &d, r, ctx) : send_cold(s, cwd, verb, &d, r, ctx);
+	bool at_once = data_take_hot(s, &d, ctx) || data_may_call(s);
+	int rc = at_once ? send_at_once(s, cwd, verb, &d, r, ctx)
+			 : send_cold(s, cwd, verb, &d, r, ctx);
 	if (rc == 0) {
 		*step = STEP_VERB_REFUSED;
 		rc = data_start(s, &d, r, ctx);
-		/* The hot connection had expired on the server: once more, with a fresh one. */
-		if (rc == 425 && hot) {
+		/* The hot connection had expired on the server, or it cannot call us: once more. */
+		if (rc == 425 && at_once) {
 			data_close(&d);
 			rc = send_cold(s, cwd, verb, &d, r, ctx);
 			if (rc == 0)
@@ -140,6 +144,8 @@ static int run_listing(struct session *s, const char *cwd, const char *verb, str
 		s->broken = true;
 	}
 	data_close(&d);
+	if (rc == DATA_NOT_CALLED)
+		rc = -ECONNRESET; /* a listing may be repeated: whoever asked does */
 	return rc < 0 ? rc : 0;
 }
 

@@ -3,9 +3,9 @@
 #include <poll.h>
 #include <string.h>
 
+#include "active.h"
 #include "base/clock.h"
 #include "base/stats.h"
-#include "ftp_private.h"
 
 static int await_connection(struct session *s, int fd, const struct opctx *ctx)
 {
@@ -19,9 +19,20 @@ static int await_connection(struct session *s, int fd, const struct opctx *ctx)
 	return rc;
 }
 
+/* EPRT may be sent behind the last reply to a transfer: waiting for that is what it saves. */
+static bool must_settle(const struct session *s)
+{
+	if (!data_may_call(s))
+		return s->nowed > 0;
+	for (unsigned i = 0; i < s->nowed; i++)
+		if (s->owed[i].kind != OWED_FINAL)
+			return true;
+	return false;
+}
+
 bool data_take_hot(struct session *s, struct data *d, const struct opctx *ctx)
 {
-	if (s->nowed > 0 && session_settle(s, ctx) != 0)
+	if (must_settle(s) && session_settle(s, ctx) != 0)
 		return false;
 	if (s->hot < 0)
 		return false;
@@ -133,6 +144,19 @@ int data_open(struct session *s, const char *cwd, struct data *d, struct reply *
 	return rc;
 }
 
+int data_secure(struct session *s, struct data *d)
+{
+	return session_tls(s) && !d->listening ? data_tls(d, login_ssl(s->login)) : 0;
+}
+
+/* The connection, and TLS on it: 0, -EAGAIN and *want, or -errno. */
+static int get_ready(struct session *s, struct data *d, short *want)
+{
+	int rc = d->listening ? data_take_call(s, d, want) : 0;
+
+	return rc ? rc : data_handshake(d, login_ssl(s->login), s->conf->insecure, want);
+}
+
 int data_start(struct session *s, struct data *d, struct reply *r, const struct opctx *ctx)
 {
 	bool started = false;
@@ -140,26 +164,25 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 	int rc;
 
 	for (;;) {
-		int handshake = data_handshake(d, login_ssl(s->login), s->conf->insecure, &want);
+		int ready = get_ready(s, d, &want);
 		rc = started ? 0 : session_reply_now(s, r);
 		if (rc < 0)
 			return rc;
 		if (rc == 1 && r->code / 100 != 1) {
 			session_owe_no_more(s);
-			return r->code;
+			return data_call_refused(s, d, r->code);
 		}
 		started |= rc == 1;
 		/* A refusal explains a broken handshake better than the handshake does. */
-		if (handshake != 0 && handshake != -EAGAIN && started)
-			return handshake;
-		if (started && handshake == 0)
+		if (ready != 0 && ready != -EAGAIN && started)
+			return ready;
+		if (started && ready == 0)
 			return 0;
-		bool shaking = handshake == -EAGAIN;
-		rc = session_poll(s, started ? 0 : POLLIN, shaking ? d->fd : -1, shaking ? want : 0,
-				  ctx);
-		if (rc < 0) {
-			s->broken = true;
-			return rc;
-		}
+		bool waits = ready == -EAGAIN;
+		struct opctx soon = data_call_patience(s, d, ctx);
+		rc = session_poll(s, started ? 0 : POLLIN, waits ? d->fd : -1, waits ? want : 0,
+				  &soon);
+		if (rc < 0)
+			return data_call_failed(s, d, rc, ctx);
 	}
 }

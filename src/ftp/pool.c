@@ -245,7 +245,10 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	mutex_lock(&p->lock);
 	if (rc != 0)
 		return rc;
-	return *out ? 1 : 0;
+	if (!*out)
+		return 0;
+	pool_brief_locked(p, slot, purpose, ctx->background);
+	return 1;
 }
 
 /* An error of a login that another session may be waited for instead. */
@@ -340,12 +343,13 @@ static void merge_caps_locked(struct pool *p, const struct caps *learned, const 
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 {
 	bool broken = s->broken || session_settle_now(s) != 0;
-	bool owes = !broken && s->nowed > 0;
+	bool owes = !broken && (s->nowed > 0 || s->calling.heat_later);
 
 	mutex_lock(&p->lock);
 	struct slot *slot = slot_of_locked(p, s);
 	assert(slot && slot->state == HELD);
 	merge_caps_locked(p, &s->caps, &slot->taken);
+	pool_debrief_locked(p, slot);
 	slot->transfer = slot->minded = false;
 	if (broken) {
 		pool_free_slot_up_locked(p, slot);
@@ -422,13 +426,15 @@ unsigned pool_open(struct pool *p)
 
 /* ---- life ---- */
 
-int pool_create(const struct login_conf *conf, unsigned max_conns, struct pool **out)
+int pool_create(const struct login_conf *conf, unsigned max_conns, enum active_mode active,
+		struct pool **out)
 {
 	struct pool *p = calloc(1, sizeof *p);
 
 	if (!p)
 		return -ENOMEM;
 	p->conf = *conf;
+	p->active = active;
 	p->max = p->limit = max_conns < SLOTS_MAX ? max_conns : SLOTS_MAX;
 	mutex_init(&p->lock);
 	cond_init(&p->released);

@@ -40,6 +40,7 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 		slot->state = HELD;
 		slot->wanted = clock_monotonic();
 		if (!p->have_caps) {
+			(*out)->caps.known[CAP_EPRT] = pool_first_belief(p, *out);
 			p->caps = (*out)->caps;
 			p->have_caps = true;
 		}

@@ -13,6 +13,7 @@ struct slot {
 	enum slot_state state;
 	bool minded;   /* HELD by the keeper, which never waits: back in a moment */
 	bool transfer; /* held or parked for a transfer of the foreground */
+	bool probes;   /* its holder finds out whether the server can open data connections */
 	struct session *session;
 	struct data *data; /* PARKED: the owner's */
 	int64_t since;	   /* when it became IDLE or PARKED */
@@ -35,6 +36,8 @@ struct pool {
 	struct caps caps GUARDED_BY(lock);
 	unsigned colds GUARDED_BY(lock); /* transfers in a row that found no open data connection */
 	int64_t cold_at GUARDED_BY(lock); /* the last of them */
+	enum active_mode active;
+	unsigned missed GUARDED_BY(lock); /* calls of the server in a row that did not come */
 	atomic_bool ending;		  /* also what interrupts the keeper's own login */
 	int wake;			  /* eventfd: the keeper should look again */
 	pthread_t keeper;
@@ -53,6 +56,14 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 void pool_raise_limit_locked(struct pool *p) REQUIRES(p->lock);
 /* A transfer of the foreground begins on an idle session. */
 void pool_note_transfer_locked(struct pool *p, const struct session *s) REQUIRES(p->lock);
+/* What the holder of a session is told about data connections that the server opens, and what its
+ * session has learned when it comes back.  In s->caps: CAP_EPRT. */
+void pool_brief_locked(struct pool *p, struct slot *slot, enum purpose purpose, bool background)
+	REQUIRES(p->lock);
+void pool_debrief_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock);
+/* What is believed before anything was tried. */
+enum tristate pool_first_belief(const struct pool *p, const struct session *s);
+
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
 

@@ -112,7 +112,7 @@ int remote_ftp_create(const struct ftp_conf *conf, struct remote **out, enum log
 		return -ENOMEM;
 	ftp->base.ops = &OPS;
 	ftp->conf = conf;
-	int rc = pool_create(&conf->login, conf->max_conns, &ftp->pool);
+	int rc = pool_create(&conf->login, conf->max_conns, conf->active, &ftp->pool);
 	if (rc != 0) {
 		free(ftp);
 		return rc;

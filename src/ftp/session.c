@@ -26,6 +26,11 @@ bool session_pipelines(const struct session *s)
 	return !(s->caps.quirks & QUIRK_ONE_AT_A_TIME);
 }
 
+bool session_calls(const struct session *s)
+{
+	return s->caps.known[CAP_EPRT] == YES && session_pipelines(s);
+}
+
 size_t session_line_max(const struct session *s)
 {
 	return s->caps.quirks & QUIRK_SHORT_LINES ? SESSION_LINE_SHORT : SESSION_LINE;
@@ -216,6 +221,8 @@ static void take_epsv(struct session *s, const struct reply *r)
 {
 	uint16_t port;
 
+	if (s->caps.known[CAP_EPSV] == UNTRIED)
+		caps_learn(&s->caps, CAP_EPSV, r->code);
 	if (r->code != 229 || reply_epsv(r, &port) != 0)
 		return;
 	s->hot = data_connect(login_fd(s->login), port);
@@ -237,6 +244,11 @@ static void paid(struct session *s, const struct reply *r)
 		return;
 	if (kind == OWED_EPSV)
 		take_epsv(s, r);
+	if (kind == OWED_EPRT) {
+		s->calling.answered = clock_monotonic();
+		if (r->code / 100 != 2)
+			s->calling.outcome = CALL_REFUSED;
+	}
 	s->nowed--;
 	memmove(s->owed, s->owed + 1, s->nowed * sizeof s->owed[0]);
 }
@@ -353,8 +365,10 @@ void session_cool(struct session *s)
 
 void session_heat(struct session *s, unsigned awaited)
 {
-	if (s->broken || s->hot >= 0 || !session_pipelines(s) || !caps_may(&s->caps, CAP_EPSV) ||
-	    s->caps.known[CAP_EPSV] != YES)
+	if (s->broken || s->hot >= 0 || !session_pipelines(s) || !caps_may(&s->caps, CAP_EPSV))
+		return;
+	s->calling.heat_later = s->calling.ahead && session_calls(s);
+	if (s->calling.heat_later)
 		return;
 	for (unsigned i = 0; i < s->nowed; i++)
 		if (s->owed[i].kind == OWED_EPSV)
@@ -366,6 +380,13 @@ void session_heat(struct session *s, unsigned awaited)
 				     keeping */
 	else
 		owe_at(s, s->nowed, (struct owed){OWED_EPSV, awaited});
+}
+
+void session_asked_call(struct session *s, unsigned awaited)
+{
+	s->calling.outcome = CALL_ASKED;
+	s->calling.answered = 0;
+	owe_at(s, s->nowed, (struct owed){OWED_EPRT, awaited});
 }
 
 bool session_alive(struct session *s)

@@ -61,8 +61,8 @@ int transfer_send(struct transfer *t, const char *word, int64_t rest)
 
 	if (rc == 0)
 		rc = session_queue(s, "%s %s", word, buf_text(&t->x.arg));
-	if (rc == 0 && session_tls(s))
-		rc = data_tls(&t->d, login_ssl(s->login));
+	if (rc == 0)
+		rc = data_secure(s, &t->d);
 	/* Behind the 1xx and the final reply. */
 	if (rc == 0 && (s->caps.quirks & QUIRK_WAITS_ITS_TURN))
 		session_heat(s, (unsigned)rest_replies + 2);

@@ -22,7 +22,9 @@ struct transfer {
 	int verdict;		/* code of the final reply, 0: not yet */
 	bool started;		/* the 1xx has come */
 	bool parked;
-	bool ended; /* the end of data was seen (read), or sent (write) */
+	bool at_once; /* the data connection was there, or the server's to open: no flight of its
+			 own */
+	bool ended;   /* the end of data was seen (read), or sent (write) */
 };
 
 /* Borrow a session for `path`: 0 and *out, or -errno. */

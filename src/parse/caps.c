@@ -21,6 +21,7 @@ static const char *const names[CAP_COUNT] = {
 	[CAP_RANG] = "RANG",
 	[CAP_APPE] = "APPE",
 	[CAP_EPSV] = "EPSV",
+	[CAP_EPRT] = "EPRT",
 	[CAP_LIST_A] = "LIST -a",
 	[CAP_AVBL] = "AVBL",
 	[CAP_UTF8] = "UTF8",

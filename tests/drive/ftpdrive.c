@@ -144,6 +144,13 @@ static void run_script(struct drive *d)
 			stream_close(d->streams[i]);
 }
 
+static enum active_mode active_mode(const char *word)
+{
+	return strcmp(word, "on") == 0	  ? ACTIVE_ON
+	       : strcmp(word, "off") == 0 ? ACTIVE_OFF
+					  : ACTIVE_AUTO;
+}
+
 static enum tls_mode tls_mode(const char *word)
 {
 	return strcmp(word, "require") == 0 ? TLS_REQUIRE
@@ -168,6 +175,8 @@ static int set_option(struct ftp_conf *conf, int option, char *word)
 		login->connect_timeout = atoll(word) * NS_PER_MS;
 	else if (option == 's')
 		login->tls = tls_mode(word);
+	else if (option == 'A')
+		conf->active = active_mode(word);
 	else if (option == 'k')
 		login->insecure = true;
 	else if (option == 'i')
@@ -181,7 +190,7 @@ static int set_option(struct ftp_conf *conf, int option, char *word)
 
 static int parse_options(struct ftp_conf *conf, int argc, char **argv)
 {
-	for (int option; (option = getopt(argc, argv, "u:p:a:d:n:t:c:s:C:kiv")) != -1;)
+	for (int option; (option = getopt(argc, argv, "u:p:a:d:n:t:c:s:C:A:kiv")) != -1;)
 		if (set_option(conf, option, optarg) != 0)
 			return -EINVAL;
 	if (argc - optind != 2)
