@@ -13,7 +13,8 @@ enum tristate pool_first_belief(const struct pool *p, const struct session *s)
 		return NO;
 	if (p->active == ACTIVE_ON)
 		return YES;
-	return session_pipelines(s) ? UNTRIED : NO;
+	/* Under TLS nothing is won: we speak first, and learn of the connection no sooner. */
+	return session_pipelines(s) && !session_tls(s) ? UNTRIED : NO;
 }
 
 static bool probed_locked(const struct pool *p) REQUIRES(p->lock)

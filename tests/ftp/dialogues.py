@@ -23,6 +23,12 @@ SMALL = {f"/small/{i}": b"x" for i in range(3)}
 MANY = {f"/many/file-{i:04}": b"x" for i in range(1000)}
 BIG = {"/big": bytes(16 << 20)}
 
+# The server opens the data connections; none is opened ahead.
+ACTIVE = [
+    ("list a directory, the server opens the data connection", [], [("list", "/small")]),
+    ("read a small file, the server opens the data connection", [], [("read", "/small/1")]),
+]
+
 # What is shown, what is done before (unseen), what is counted.
 OPERATIONS = [
     ("list a directory, the first time", [], [("list", "/small")]),
@@ -66,8 +72,8 @@ def logins(persona):
     return first, count(again)
 
 
-def measure(persona, before, words):
-    with mounted(persona, {**SMALL, **MANY, **BIG}) as (_, drive):
+def measure(persona, before, words, options=()):
+    with mounted(persona, {**SMALL, **MANY, **BIG}, {"options": options}) as (_, drive):
         for unseen in before:
             drive.ok(*unseen)
         said = []
@@ -84,6 +90,8 @@ def table():
     rows = [("log in, the first connection", *first), ("log in, each further connection", *again)]
     for what, before, words in OPERATIONS:
         rows.append((what, *[measure(persona, before, words) for persona in both]))
+    for what, before, words in ACTIVE:
+        rows.append((what, *[measure(p, before, words, ("-A", "on")) for p in both]))
     return rows
 
 

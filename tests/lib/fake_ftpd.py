@@ -53,6 +53,8 @@ class Server:
         self.pasv_address = None       # "10,1,2,3": what PASV says instead of the truth
         self.slow = None               # (bytes, seconds): pieces of a download and the pause between
         self.noise = None              # bytes instead of every listing
+        self.eprt = None               # "call", "early", "refuse", "425", "silent", "stranger" (calls,
+                                       # too), "strangers" (only); None: as the persona does
         self.patience = 5.0            # waiting for a data connection
         for key, value in settings.items():
             assert hasattr(self, key), key

@@ -39,6 +39,7 @@ class Persona:
     aborted_says: str = "426 Data connection closed."  # upload that ended in a reset
     many: str = "421 There are too many connections from your internet address."
     refuse_closes_pasv: bool = False
+    eprt: str = "call"             # connects for the transfer; or "early": when asked
     words: object = None           # (verb, errno name, path) -> "550 text"
     extra: dict = field(default_factory=dict)
 
@@ -185,14 +186,14 @@ PYFTPDLIB = Persona(
               "MLST type*;perm*;size*;modify*;unique*;unix.mode;unix.uid;unix.gid;",
               "REST STREAM", "SIZE", "TVFS", "UTF8"),
     missing=frozenset({"RANG", "MFF"}), facts="py", words=_pyftpdlib, hides_dots=False,
-    list_a="bare", list_missing="refuse", rest_beyond=554,
+    list_a="bare", list_missing="refuse", rest_beyond=554, eprt="early",
     aborted_says="226 Transfer complete.", cut="426 Transfer aborted; 65536 bytes transmitted.",
     many="421 Too many connections from the same IP address.", extra={"chmod": True})
 
 AIOFTP = Persona(
     "aioftp", "220 welcome",
     missing=frozenset({"FEAT", "SIZE", "MDTM", "MFMT", "MFF", "NOOP", "RANG", "SITE", "ALLO",
-                       "OPTS", "NLST", "STAT", "SYST"}),
+                       "OPTS", "EPRT", "NLST", "STAT", "SYST"}),
     facts="aio", mlsd_final=200, words=_aioftp, hides_dots=False, list_a="no",
     list_missing="refuse", cut="", reorders=True, rest_forgets=True, rename_over=False,
     many="421 Too many connections", extra={"mkd_parents": True})
@@ -200,7 +201,7 @@ AIOFTP = Persona(
 TWISTED = Persona(
     "twisted", "220 Twisted 22.4.0 FTP Server",
     features=("MDTM", "PASV", "SIZE", "TYPE A;I"),
-    missing=NO_MLST | {"REST", "APPE", "EPSV", "SITE", "OPTS", "ALLO", "STAT"}, words=_twisted,
+    missing=NO_MLST | {"REST", "APPE", "EPSV", "EPRT", "SITE", "OPTS", "ALLO", "STAT"}, words=_twisted,
     hides_dots=False, list_a="bare", list_missing="refuse", mute_after_pasv=True,
     rnfr_blind=True, aborted_says="226 Transfer Complete.",
     cut="426 Transfer aborted.  Data connection closed.",

@@ -17,7 +17,7 @@ def seconds_of(digits):
 
 
 # These take the server's lock only while they look at the tree: they wait for the peer.
-TRANSFERS = {"RETR", "STOR", "APPE", "LIST", "MLSD", "PASV", "AUTH", "PASS"}
+TRANSFERS = {"RETR", "STOR", "APPE", "LIST", "MLSD", "PASV", "EPRT", "AUTH", "PASS"}
 
 
 class Session(Transfers):
@@ -32,6 +32,7 @@ class Session(Transfers):
         self.protected = False
         self.passive = None       # listening socket of the data connection
         self.early = None         # a data connection accepted before its transfer (Twisted)
+        self.calling = None       # where to connect to: what EPRT said
         self.moving = None        # source of RNFR
         self.copying = None
         self.transfers = []       # dicts: verb, path, tls, reused, bytes

@@ -35,6 +35,35 @@ class Transfers:
         if self.server.persona.mute_after_pasv:
             self.early = self.accept()
 
+    def do_eprt(self, arg):
+        _, _, host, port, _ = arg.decode().split("|")
+        how = self.server.eprt or self.server.persona.eprt
+        self.close_data()
+        if how == "refuse":
+            self.say("500 Illegal EPRT command.")
+            return
+        self.calling = (host, int(port))
+        if how == "early":
+            self.early = self.call()
+        self.say("200 EPRT command successful.")
+
+    def call(self):
+        """Connect to where EPRT said."""
+        at, self.calling = self.calling, None
+        how = self.server.eprt or self.server.persona.eprt
+        if how == "silent":
+            self.server.stopping.wait()
+            raise Gone
+        if how == "425":
+            return None
+        if how in ("stranger", "strangers"):
+            with socket.create_connection(at, source_address=("127.0.0.2", 0)) as stranger:
+                stranger.sendall(b"evil")
+        if how == "strangers":
+            self.server.stopping.wait()
+            raise Gone
+        return socket.create_connection(at)
+
     def accept(self):
         try:
             return self.passive.accept()[0]
@@ -44,7 +73,7 @@ class Transfers:
     def expire_data(self):
         """Any thread: the passive socket and what waits on it are gone."""
         passive = self.passive
-        self.passive = None
+        self.passive = self.calling = None
         if passive:
             passive.close()
 
@@ -73,7 +102,8 @@ class Transfers:
 
     def transfer(self, verb, path, opening, carry):
         """The one shape of every transfer: 150, data, final reply.  carry(sock) returns that."""
-        data = self.early or (self.accept() if self.passive else None)
+        data = self.early or (self.accept() if self.passive else None) or (
+            self.call() if self.calling else None)
         self.early = None
         self.expire_data()
         if data is None:
