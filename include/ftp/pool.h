@@ -28,8 +28,9 @@ enum purpose { FOR_METADATA, FOR_TRANSFER };
 
 /* Who opens data connections (docs/design.md). */
 enum active_mode {
-	ACTIVE_AUTO, /* we do; the server, where a transfer in the background saw that it can */
-	ACTIVE_ON,   /* the server, until it is seen that it cannot */
+	ACTIVE_AUTO, /* the server, once a transfer in the background has seen that it can; tried
+		      * only where it may work and wins something */
+	ACTIVE_ON,   /* the server, if the first transfer sees that it can */
 	ACTIVE_OFF,  /* we do */
 };
 

@@ -75,14 +75,21 @@ static bool readable(int fd)
 	return poll(&p, 1, 0) > 0;
 }
 
+/* The server has called before it was told of a transfer (pyftpdlib): its 200 came a round trip
+ * late, out of turn if more had been sent behind, and nothing is won.  pyftpdlib also has to hear
+ * of another data connection while this one is open: when it hears later it stops to listen to
+ * whichever connection, of any session, has got the same descriptor. */
+static int decline(struct session *s, const struct opctx *ctx)
+{
+	s->calling.outcome = CALL_REFUSED;
+	session_heat(s, 0);
+	return session_settle(s, ctx);
+}
+
 int data_probe(struct session *s, struct data *d, const struct opctx *ctx)
 {
 	struct opctx soon = *ctx;
 
-	if (!listen_worthwhile(login_fd(s->login))) {
-		s->caps.known[CAP_EPRT] = NO;
-		return DATA_REFUSED;
-	}
 	/* It would be cancelled. */
 	int rc = session_settle(s, ctx);
 	session_cool(s);
@@ -96,19 +103,17 @@ int data_probe(struct session *s, struct data *d, const struct opctx *ctx)
 	if (rc == 0)
 		rc = session_settle(s, &soon);
 	int64_t trip = clock_monotonic() - begun;
-	if (rc == 0 && s->calling.outcome != CALL_REFUSED) {
-		/* pyftpdlib calls at once, and has answered out of turn by then: nothing is won,
-		 * and its replies could not be told apart if more were sent behind. */
-		if (readable(d->fd))
-			s->caps.known[CAP_EPRT] = NO;
+	if (rc == 0 && s->calling.outcome != CALL_REFUSED && !readable(d->fd)) {
 		if (PROBE_TRIPS * trip + PROBE_MARGIN < PATIENCE)
 			s->calling.patience = PROBE_TRIPS * trip + PROBE_MARGIN;
 		return 0;
 	}
+	if (rc == 0 && s->calling.outcome != CALL_REFUSED)
+		rc = decline(s, &soon);
 	data_close(d);
 	if (rc == -EINTR)
 		return rc;
-	missed(s, rc == 0 ? "EPRT is refused" : "EPRT is not answered");
+	missed(s, rc == 0 ? "EPRT is refused, or obeyed at once" : "EPRT is not answered");
 	return rc == 0 ? DATA_REFUSED : DATA_NOT_CALLED;
 }
 

@@ -1,6 +1,7 @@
 /* ftp/pool_active - whether the server opens data connections: who finds out, and what is believed
  */
 #include "base/log.h"
+#include "ftp/listen.h"
 #include "pool_private.h"
 
 /* A probe that fails may cost its session; and after so many misses in a row it does not work any
@@ -9,12 +10,12 @@ enum { PROBE_POOL = 4, MISSES = 3 };
 
 enum tristate pool_first_belief(const struct pool *p, const struct session *s)
 {
-	if (p->active == ACTIVE_OFF)
+	if (p->active == ACTIVE_OFF || !session_pipelines(s))
 		return NO;
 	if (p->active == ACTIVE_ON)
-		return YES;
+		return UNTRIED;
 	/* Under TLS nothing is won: we speak first, and learn of the connection no sooner. */
-	return session_pipelines(s) && !session_tls(s) ? UNTRIED : NO;
+	return !session_tls(s) && listen_worthwhile(login_fd(s->login)) ? UNTRIED : NO;
 }
 
 static bool probed_locked(const struct pool *p) REQUIRES(p->lock)
@@ -31,9 +32,9 @@ void pool_brief_locked(struct pool *p, struct slot *slot, enum purpose purpose, 
 
 	c->ahead = background && purpose == FOR_TRANSFER;
 	c->outcome = CALL_NONE;
-	c->probe = c->ahead && slot->session->caps.known[CAP_EPRT] == UNTRIED &&
-		   p->caps.known[CAP_EPRT] == UNTRIED && p->limit >= PROBE_POOL &&
-		   !probed_locked(p);
+	c->probe = purpose == FOR_TRANSFER && slot->session->caps.known[CAP_EPRT] == UNTRIED &&
+		   p->caps.known[CAP_EPRT] == UNTRIED && !probed_locked(p) &&
+		   (p->active == ACTIVE_ON || (background && p->limit >= PROBE_POOL));
 	slot->probes = c->probe;
 }
 
