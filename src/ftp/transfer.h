@@ -1,10 +1,11 @@
 /* transfer - struct stream over one data connection: RETR (download.c), STOR and APPE (upload.c)
  *
- *     read    EPSV            (none when the data connection is hot)
- *             [REST n] RETR   one flight; 150; bytes; the final reply
+ *     read    EPSV                   none when the data connection is hot
+ *             [REST n] RETR          one flight; 150; bytes; the final reply
+ *        or   EPRT [REST n] RETR     one flight, where the server opens data connections
  *     write   EPSV
- *             STOR | APPE     not waited for: the bytes follow in the same flight, and a refusal is
- * read when the socket breaks or at finish */
+ *             STOR | APPE            not waited for: the bytes follow in the same flight, and a
+ *                                    refusal is read when the socket breaks or at finish */
 #ifndef FTPFS_FTP_TRANSFER_H
 #define FTPFS_FTP_TRANSFER_H
 
