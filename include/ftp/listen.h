@@ -19,9 +19,10 @@ bool listen_reachable(const struct sockaddr *local, const struct sockaddr *peer)
 /* ... of a connected socket. */
 bool listen_worthwhile(int control_fd);
 
-/* Listen for one connection on the control connection's own address: the descriptor, and EPRT's
- * argument ("|1|192.0.2.1|40000|") appended to *argument; or -errno. */
-int listen_open(int control_fd, struct buf *argument);
+/* Listen for one connection on the control connection's own address: the descriptor, or -errno. */
+int listen_open(int control_fd);
+/* Append EPRT's argument, "|1|192.0.2.1|40000|": 0 or -errno. */
+int listen_say(int listener, struct buf *argument);
 
 /* The server's call: its descriptor; -EAGAIN when it has not come; or -errno.  What comes from
  * another address than the control connection's peer is closed.  The listener stays the caller's.

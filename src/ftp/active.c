@@ -31,22 +31,28 @@ bool data_may_call(const struct session *s)
 	return true;
 }
 
+bool data_listen(struct session *s, struct data *d)
+{
+	int fd = listen_open(login_fd(s->login));
+
+	if (fd >= 0)
+		*d = (struct data){.fd = fd, .listening = true};
+	return fd >= 0;
+}
+
 int data_call(struct session *s, unsigned awaited, struct data *d)
 {
 	struct buf argument;
 
 	buf_init(&argument, EPRT_ROOM);
-	int fd = listen_open(login_fd(s->login), &argument);
-	int rc = fd < 0 ? fd : session_queue(s, "EPRT %s", buf_text(&argument));
+	int rc = listen_say(d->fd, &argument);
+	if (rc == 0)
+		rc = session_queue(s, "EPRT %s", buf_text(&argument));
 	buf_free(&argument);
-	if (rc != 0) {
-		if (fd >= 0)
-			close(fd);
+	if (rc != 0)
 		return rc;
-	}
 	session_asked_call(s, awaited);
 	s->calling.patience = PATIENCE;
-	*d = (struct data){.fd = fd, .listening = true};
 	return 0;
 }
 
@@ -86,33 +92,44 @@ static int decline(struct session *s, const struct opctx *ctx)
 	return session_settle(s, ctx);
 }
 
-int data_probe(struct session *s, struct data *d, const struct opctx *ctx)
+/* EPRT and its answer; *trip: how long that took. */
+static int ask(struct session *s, struct data *d, int64_t *trip, const struct opctx *ctx)
 {
+	int64_t begun = clock_monotonic();
 	struct opctx soon = *ctx;
 
-	/* It would be cancelled. */
-	int rc = session_settle(s, ctx);
-	session_cool(s);
-	int64_t begun = clock_monotonic();
 	if (soon.deadline > begun + PATIENCE)
 		soon.deadline = begun + PATIENCE;
-	if (rc == 0)
-		rc = data_call(s, 0, d);
+	int rc = data_call(s, 0, d);
 	if (rc == 0)
 		rc = session_flush(s, &soon);
 	if (rc == 0)
 		rc = session_settle(s, &soon);
-	int64_t trip = clock_monotonic() - begun;
-	if (rc == 0 && s->calling.outcome != CALL_REFUSED && !readable(d->fd)) {
+	*trip = clock_monotonic() - begun;
+	if (rc == 0 && s->calling.outcome != CALL_REFUSED && readable(d->fd))
+		rc = decline(s, &soon);
+	return rc;
+}
+
+int data_probe(struct session *s, struct data *d, const struct opctx *ctx)
+{
+	int64_t trip;
+	int rc = session_settle(s, ctx); /* an EPSV on its way would be cancelled */
+
+	session_cool(s);
+	if (rc != 0)
+		return rc;
+	if (!data_listen(s, d))
+		return DATA_REFUSED;
+	rc = ask(s, d, &trip, ctx);
+	if (rc == 0 && s->calling.outcome != CALL_REFUSED) {
 		if (PROBE_TRIPS * trip + PROBE_MARGIN < PATIENCE)
 			s->calling.patience = PROBE_TRIPS * trip + PROBE_MARGIN;
 		return 0;
 	}
-	if (rc == 0 && s->calling.outcome != CALL_REFUSED)
-		rc = decline(s, &soon);
 	data_close(d);
-	if (rc == -EINTR)
-		return rc;
+	if (opctx_check(ctx) != 0)
+		return rc != 0 ? rc : DATA_REFUSED;
 	missed(s, rc == 0 ? "EPRT is refused, or obeyed at once" : "EPRT is not answered");
 	return rc == 0 ? DATA_REFUSED : DATA_NOT_CALLED;
 }
@@ -151,11 +168,15 @@ int data_call_refused(struct session *s, struct data *d, int code)
 	return 425;
 }
 
+/* A box in between may even break the control connection when it sees EPRT. */
 int data_call_failed(struct session *s, struct data *d, int rc, const struct opctx *ctx)
 {
+	bool silent = rc == -ETIMEDOUT && s->calling.answered != 0;
+	bool cut_off = rc == -ECONNRESET && s->caps.known[CAP_EPRT] == UNTRIED;
+
 	s->broken = true;
-	if (!d->listening || rc != -ETIMEDOUT || s->calling.answered == 0 || opctx_check(ctx) != 0)
+	if (!d->listening || !(silent || cut_off) || opctx_check(ctx) != 0)
 		return rc;
-	missed(s, "silence");
+	missed(s, silent ? "silence" : "the control connection is lost");
 	return DATA_NOT_CALLED;
 }

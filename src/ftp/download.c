@@ -22,7 +22,7 @@ static int connect_for(struct transfer *t, bool passive)
 
 	if (rc == DATA_REFUSED && data_take_hot(s, &t->d, t->x.ctx))
 		rc = 0;
-	if (rc == DATA_REFUSED && !passive && data_may_call(s))
+	if (rc == DATA_REFUSED && !passive && data_may_call(s) && data_listen(s, &t->d))
 		rc = data_call(s, 0, &t->d);
 	t->at_once = rc == 0;
 	return rc == DATA_REFUSED ? data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx) : rc;
@@ -241,7 +241,6 @@ int ftp_open_read(struct remote *r, const char *path, int64_t from, struct strea
 	if (rc > 0 && beyond_end(t, from)) {
 		t->verdict = 226;
 		t->ended = true;
-		data_close(&t->d);
 		transfer_let_go(t, false);
 		rc = 0;
 	} else if (rc > 0) {

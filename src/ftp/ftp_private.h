@@ -56,8 +56,10 @@ int data_open(struct session *s, const char *cwd, struct data *d, struct reply *
 /* May the server be asked to open the connection: does it work, and is no EPSV on its way that the
  * question would cancel? */
 bool data_may_call(const struct session *s);
-/* Listen, and queue EPRT: the transfer's command follows in the same flight.  `awaited` replies,
- * that somebody is about to wait for, come before EPRT's. */
+/* Listen for it. */
+bool data_listen(struct session *s, struct data *d);
+/* Queue EPRT: the transfer's command follows in the same flight.  `awaited` replies, that somebody
+ * is about to wait for, come before EPRT's.  The listener stays the caller's. */
 int data_call(struct session *s, unsigned awaited, struct data *d);
 /* Ask for the first time, in a flight of its own, so that a server that does not like it has not
  * begun anything.  0; DATA_REFUSED: it said no, open a connection yourself; or -errno. */

@@ -46,7 +46,7 @@ static void tend(struct session *s, int64_t wanted, bool may_close, bool heat)
 		return;
 	}
 	/* Who cut a transfer is about to begin another. */
-	if ((cut && s->nowed == 0) || heat) {
+	if (s->nowed == 0 && (cut || heat)) {
 		session_heat(s, 0);
 		s->calling.heat_later = false;
 	}

@@ -69,7 +69,7 @@ static int send_at_once(struct session *s, const char *cwd, const char *verb, st
 	s->rest_set = false;
 	if (rc == 0)
 		rc = session_queue(s, "CWD %s", cwd);
-	if (rc == 0 && d->fd < 0)
+	if (rc == 0 && d->listening)
 		rc = data_call(s, undo ? 2 : 1, d);
 	if (rc == 0)
 		rc = session_queue(s, "%s", verb);
@@ -112,7 +112,7 @@ static int run_listing(struct session *s, const char *cwd, const char *verb, str
 	struct data d = {.fd = -1};
 
 	*step = STEP_CWD_REFUSED;
-	bool at_once = data_take_hot(s, &d, ctx) || data_may_call(s);
+	bool at_once = data_take_hot(s, &d, ctx) || (data_may_call(s) && data_listen(s, &d));
 	int rc = at_once ? send_at_once(s, cwd, verb, &d, r, ctx)
 			 : send_cold(s, cwd, verb, &d, r, ctx);
 	if (rc == 0) {

@@ -92,26 +92,10 @@ static void *address_in(struct sockaddr_storage *a, in_port_t **port)
 	return a->ss_family == AF_INET6 ? (void *)&six->sin6_addr : (void *)&four->sin_addr;
 }
 
-/* Bind to any port of `at`, and say where that is. */
-static int bind_and_say(int fd, struct sockaddr_storage *at, struct buf *argument)
-{
-	socklen_t len = sizeof *at;
-	char text[INET6_ADDRSTRLEN];
-	in_port_t *port;
-	void *address = address_in(at, &port);
-
-	*port = 0;
-	if (bind(fd, (struct sockaddr *)at, len) != 0 || listen(fd, 1) != 0 ||
-	    getsockname(fd, (struct sockaddr *)at, &len) != 0 ||
-	    !inet_ntop(at->ss_family, address, text, sizeof text))
-		return -errno;
-	return buf_addf(argument, "|%d|%s|%u|", at->ss_family == AF_INET6 ? 2 : 1, text,
-			(unsigned)ntohs(*port));
-}
-
-int listen_open(int control_fd, struct buf *argument)
+int listen_open(int control_fd)
 {
 	struct sockaddr_storage local, peer;
+	in_port_t *port;
 	int rc = ends_of(control_fd, &local, &peer);
 
 	if (rc != 0)
@@ -121,11 +105,28 @@ int listen_open(int control_fd, struct buf *argument)
 	int fd = socket(local.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	rc = bind_and_say(fd, &local, argument);
-	if (rc == 0)
+	(void)address_in(&local, &port);
+	*port = 0;
+	if (bind(fd, (struct sockaddr *)&local, sizeof local) == 0 && listen(fd, 1) == 0)
 		return fd;
+	rc = -errno;
 	close(fd);
 	return rc;
+}
+
+int listen_say(int listener, struct buf *argument)
+{
+	struct sockaddr_storage at;
+	socklen_t len = sizeof at;
+	char text[INET6_ADDRSTRLEN];
+	in_port_t *port;
+
+	if (getsockname(listener, (struct sockaddr *)&at, &len) != 0)
+		return -errno;
+	if (!inet_ntop(at.ss_family, address_in(&at, &port), text, sizeof text))
+		return -errno;
+	return buf_addf(argument, "|%d|%s|%u|", at.ss_family == AF_INET6 ? 2 : 1, text,
+			(unsigned)ntohs(*port));
 }
 
 int listen_accept(int listener, int control_fd)

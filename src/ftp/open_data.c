@@ -167,7 +167,7 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 		int ready = get_ready(s, d, &want);
 		rc = started ? 0 : session_reply_now(s, r);
 		if (rc < 0)
-			return rc;
+			return data_call_failed(s, d, rc, ctx);
 		if (rc == 1 && r->code / 100 != 1) {
 			session_owe_no_more(s);
 			return data_call_refused(s, d, r->code);

@@ -8,7 +8,7 @@
  * more. */
 enum { PROBE_POOL = 4, MISSES = 3 };
 
-enum tristate pool_first_belief(const struct pool *p, const struct session *s)
+uint8_t pool_first_belief(const struct pool *p, const struct session *s)
 {
 	if (p->active == ACTIVE_OFF || !session_pipelines(s))
 		return NO;
@@ -31,7 +31,6 @@ void pool_brief_locked(struct pool *p, struct slot *slot, enum purpose purpose, 
 	struct calling *c = &slot->session->calling;
 
 	c->ahead = background && purpose == FOR_TRANSFER;
-	c->outcome = CALL_NONE;
 	c->probe = purpose == FOR_TRANSFER && slot->session->caps.known[CAP_EPRT] == UNTRIED &&
 		   p->caps.known[CAP_EPRT] == UNTRIED && !probed_locked(p) &&
 		   (p->active == ACTIVE_ON || (background && p->limit >= PROBE_POOL));
@@ -52,4 +51,5 @@ void pool_debrief_locked(struct pool *p, struct slot *slot)
 		p->caps.known[CAP_EPRT] = NO;
 	}
 	slot->probes = c->probe = c->ahead = false;
+	c->outcome = CALL_NONE;
 }

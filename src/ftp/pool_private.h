@@ -61,8 +61,8 @@ void pool_note_transfer_locked(struct pool *p, const struct session *s) REQUIRES
 void pool_brief_locked(struct pool *p, struct slot *slot, enum purpose purpose, bool background)
 	REQUIRES(p->lock);
 void pool_debrief_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock);
-/* What is believed before anything was tried. */
-enum tristate pool_first_belief(const struct pool *p, const struct session *s);
+/* What is believed before anything was tried (enum tristate). */
+uint8_t pool_first_belief(const struct pool *p, const struct session *s);
 
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);

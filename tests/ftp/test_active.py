@@ -138,6 +138,15 @@ def test_eprt_that_is_not_answered():
         assert asked(server) == 1
 
 
+@pytest.mark.parametrize("command", ["EPRT", "RETR"])
+def test_the_first_costs_the_control_connection(command):
+    with mounted(VSFTPD, FILES) as (server, drive):
+        server.drop_at(command)
+        assert drive.ok("background", "read", "/s")["data"] == "hello"
+        assert ahead(drive, "/t")[0] == "world"
+        assert asked(server) == 1 and server.logins() == 2
+
+
 def test_only_the_server_may_call():
     with cold(eprt="stranger") as (server, drive):
         assert ahead(drive, "/s")[0] == "hello"
