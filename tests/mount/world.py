@@ -256,7 +256,7 @@ class Wan:
         try:
             self.process = subprocess.Popen(
                 [WANLINK, "-", f"10.78.{subnet}.1/24", self.netns, f"{self.address}/24",
-                 f"name={name}", *words],
+                 f"name={name}", *words], start_new_session=True,  # a Ctrl-C is not for the link
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
             assert self.process.stdout.readline() == "up\n"
             if congestion:
