@@ -15,7 +15,8 @@
  *
  * The keeper is one thread that collects replies owed to idle sessions (so that their data
  * connections get hot without anybody waiting), notices sessions that the server has closed, keeps
- * the rest alive with NOOP, and lets those go that have not been used for long. */
+ * the rest alive with NOOP, and lets those go that have not been used for long.  While several
+ * transfers of the foreground hold every session it logs one more in, for the next `ls`. */
 #ifndef FTPFS_FTP_POOL_H
 #define FTPFS_FTP_POOL_H
 

@@ -120,7 +120,8 @@ static void keep_once(struct pool *p)
 		bool stirred = false;
 		for (nfds_t k = 0; k < n; k++)
 			stirred |= who[k] == slot->session && fds[k].revents;
-		bool may_close = pool_open_locked(p) > KEEP_OPEN;
+		/* The last idle one is the reserve beside long transfers. */
+		bool may_close = pool_open_locked(p) > KEEP_OPEN && pool_count_locked(p, IDLE) > 1;
 		if (slot->state == IDLE && (stirred || needs_tending(slot, now, may_close)))
 			tend_slot_locked(p, slot, may_close);
 	}

@@ -121,13 +121,15 @@ static bool background_admitted_locked(const struct pool *p) REQUIRES(p->lock)
 	return busy == 0 || busy + (p->limit >= BACKGROUND_FILLS ? 0 : 1) < p->limit;
 }
 
-/* A session that the keeper has in hand comes back sooner than another could log in. */
+/* A session that the keeper has in hand comes back sooner than another could log in, unless others
+ * wait for it already. */
 static bool minded_locked(const struct pool *p) REQUIRES(p->lock)
 {
+	unsigned minded = 0;
+
 	for (unsigned i = 0; i < p->max; i++)
-		if (p->slots[i].minded)
-			return true;
-	return false;
+		minded += p->slots[i].minded;
+	return minded > p->waiting;
 }
 
 static bool admitted_locked(const struct pool *p, enum purpose purpose, bool background)

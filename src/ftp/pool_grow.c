@@ -7,6 +7,8 @@
 static const int64_t RAISE_AFTER = 60 * NS_PER_S;
 /* Two sessions get ready while the third works; more would only be taken from others. */
 enum { SPARES = 3, SPARE_AFTER = 4 };
+/* One reader is content with one connection; who moves several files at once also looks around. */
+enum { RESERVE_FROM = 2 };
 static const int64_t COLD_RUN = 2 * NS_PER_S;
 
 static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
@@ -28,6 +30,17 @@ void pool_raise_limit_locked(struct pool *p)
 	p->raise_at = clock_monotonic() + RAISE_AFTER;
 }
 
+/* Transfers hold every session: who lists a directory now would have to wait for a login. */
+static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	unsigned transfers = 0;
+
+	for (unsigned i = 0; i < p->max; i++)
+		transfers += p->slots[i].transfer && p->slots[i].state == HELD;
+	return transfers >= RESERVE_FROM && pool_count_locked(p, IDLE) == 0 &&
+	       pool_count_locked(p, OPENING) == 0 && pool_open_locked(p) < p->limit;
+}
+
 int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
 		      struct session **out, enum login_failure *failure, struct buf *why,
 		      const struct opctx *ctx)
@@ -45,6 +58,8 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 			p->have_caps = true;
 		}
 		slot->taken = (*out)->caps;
+		if (reserve_wanted_locked(p))
+			keeper_wake(p);
 	} else {
 		if (*failure == LOGIN_TOO_MANY)
 			learn_limit_locked(p);
@@ -86,12 +101,14 @@ void pool_open_spare(struct pool *p)
 
 	ctx.cancelled = &p->ending;
 	mutex_lock(&p->lock);
-	struct slot *slot = spare_wanted_locked(p) ? pool_free_slot_locked(p) : NULL;
+	bool wanted = spare_wanted_locked(p) || reserve_wanted_locked(p);
+	struct slot *slot = wanted ? pool_free_slot_locked(p) : NULL;
 	struct caps known = p->caps;
 	unsigned id = 0;
 	p->colds = slot ? 0 : p->colds;
 	if (slot) {
 		slot->state = OPENING;
+		slot->minded = true;
 		id = ++p->next_id;
 	}
 	mutex_unlock(&p->lock);

@@ -11,7 +11,7 @@ enum slot_state { FREE, OPENING, IDLE, HELD, PARKED };
 
 struct slot {
 	enum slot_state state;
-	bool minded;   /* HELD by the keeper, which never waits: back in a moment */
+	bool minded;   /* the keeper has it: back in a moment, or as soon as it is logged in */
 	bool transfer; /* held or parked for a transfer of the foreground */
 	bool probes;   /* its holder finds out whether the server can open data connections */
 	struct session *session;
@@ -67,8 +67,9 @@ uint8_t pool_first_belief(const struct pool *p, const struct session *s);
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
 
-/* When transfers keep finding no open data connection, log one more session in, so that one gets
- * ready while another works.  Called by the keeper, since nobody should wait for it. */
+/* Log one more session in when transfers keep finding no open data connection, so that one gets
+ * ready while another works, and when several of them hold every session, so that `ls` finds one.
+ * Called by the keeper, since nobody should wait for it. */
 void pool_open_spare(struct pool *p) EXCLUDES(p->lock);
 
 /* The keeper's thread; ends within a second of p->ending. */
