@@ -94,6 +94,7 @@ void ahead_begin(struct world *w, int64_t bytes)
 	assert_int_equal(tree_init(&w->tree, 20 * NS_PER_S, 100000), 0);
 	w->dircache = (struct dircache){.tree = &w->tree, .remote = &w->gate.remote};
 	w->waste = stats_get(STAT_PREFETCH_WASTE);
+	w->fetched = stats_get(STAT_PREFETCH_BYTES);
 	w->files = stats_get(STAT_PREFETCH_FILES);
 	w->hits = stats_get(STAT_PREFETCH_HITS);
 	assert_int_equal(
@@ -112,6 +113,11 @@ void ahead_end(struct world *w)
 int64_t ahead_wasted(const struct world *w)
 {
 	return stats_get(STAT_PREFETCH_WASTE) - w->waste;
+}
+
+int64_t ahead_fetched(const struct world *w)
+{
+	return stats_get(STAT_PREFETCH_BYTES) - w->fetched;
 }
 
 static bool idle_locked(struct prefetch *p) REQUIRES(p->lock)
@@ -191,8 +197,11 @@ void ahead_user_reads(struct world *w, struct node *n)
 	size_t len;
 	ssize_t rc;
 
+	int64_t hits = stats_get(STAT_PREFETCH_HITS);
 	prefetch_opened(w->p, n);
 	rc = prefetch_read(w->p, n, n->size, n->mtime, got, (size_t)n->size, 0, &ctx);
+	if (stats_get(STAT_PREFETCH_HITS) > hits)
+		w->claimed_bytes += n->size;
 	if (rc == -EAGAIN) {
 		w->from_server++;
 	} else {

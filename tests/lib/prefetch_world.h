@@ -24,14 +24,16 @@ struct world {
 	struct tree tree;
 	struct dircache dircache;
 	struct prefetch *p;
-	int64_t waste, files, hits; /* counters when it began */
+	int64_t waste, fetched, files, hits; /* counters when it began */
 	int64_t read_bytes;
-	unsigned from_server; /* files that the user had to fetch */
+	int64_t claimed_bytes; /* of files that had been fetched ahead, each fetch once */
+	unsigned from_server;  /* files that the user had to fetch */
 };
 
 void ahead_begin(struct world *w, int64_t bytes);
 void ahead_end(struct world *w);
 int64_t ahead_wasted(const struct world *w);
+int64_t ahead_fetched(const struct world *w);
 /* Until done, or the test fails. */
 void ahead_await(bool (*done)(struct world *w), struct world *w);
 /* Nothing is under way, and the budget of bytes is kept. */
