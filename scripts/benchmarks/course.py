@@ -12,6 +12,7 @@ import world
 SMALL_DIRS = 4  # of the tree's 20, for the tasks that upload
 BLOCK = 4096
 MIB = 1 << 20
+BUSY = 256 * MIB  # seconds of transfer, even four at once
 
 
 class Link(NamedTuple):
@@ -105,8 +106,9 @@ def several(count, size):
 SIZES = {"1M": MIB, "16M": 16 * MIB, "256M": 256 * MIB, "2G": 2048 * MIB}
 MAKERS = {
     "tree": tree, "deep": deep, "wide": flat(10000), "few": flat(100), "crowd": flat(100000),
-    "big.bin": noise(64 * MIB, 1), "more.bin": noise(64 * MIB, 2), "loop.bin": noise(1024 * MIB, 3),
-    "side": several(16, 8 * MIB), **{f"size-{name}": sparse(size) for name, size in SIZES.items()},
+    "big.bin": noise(64 * MIB, 1), "loop.bin": noise(1024 * MIB, 3),
+    "busy-1": sparse(BUSY), "busy-2": sparse(BUSY), "side": several(16, 8 * MIB),
+    **{f"size-{name}": sparse(size) for name, size in SIZES.items()},
 }
 
 

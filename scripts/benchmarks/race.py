@@ -46,7 +46,7 @@ class Round:
         self.srv, self.small = course.content.root, course.content.small
         self.mnt, self.out = course.scratch / "mnt", course.scratch / "out"
         self.daemon = None
-        self.begun = self.seconds = self.cpu = None
+        self.begun = self.seconds = self.cpu = self.trips = None
         self.remark = ""
 
     @contextlib.contextmanager
@@ -115,7 +115,7 @@ def sizes(root):
 
 
 def attempt(course, cell):
-    """{"seconds", and perhaps "cpu" and "remark"}, or {"failure"}."""
+    """{"seconds", and perhaps "cpu", "trips" and "remark"}, or {"failure"}."""
     function, (_, needs) = find_task(cell.who, cell.task), TASKS[cell.task]
     for name in needs:
         course.content.need(name)
@@ -128,8 +128,9 @@ def attempt(course, cell):
         if cell.who in MOUNTS:
             t.daemon = contenders.mount(t)
         function(t)
-        return {"seconds": round(t.seconds, 4), **({"cpu": round(t.cpu, 3)} if t.cpu is not None else {}),
-                **({"remark": t.remark} if t.remark else {})}
+        result = {"seconds": t.seconds, "cpu": t.cpu, "trips": t.trips, "remark": t.remark or None}
+        return {what: round(value, 4) if isinstance(value, float) else value
+                for what, value in result.items() if value is not None}
     except subprocess.TimeoutExpired:
         return {"failure": f"over {cell.limit:.0f} s"}
     except subprocess.CalledProcessError as e:
@@ -166,7 +167,7 @@ class Results:
     def add(self, cell, result):
         known = self.data["cells"].setdefault(cell.key(), {})
         known.pop("failure", None)
-        for what in ("seconds", "cpu"):
+        for what in ("seconds", "cpu", "trips"):
             if what in result:
                 known.setdefault(what, []).append(result[what])
         known.update({k: v for k, v in result.items() if k in ("remark", "failure")})

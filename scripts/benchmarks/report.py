@@ -60,6 +60,8 @@ def figure(data, name):
         failure = cell.get("failure", "")
         return failure if failure.startswith("over") else failure.partition(":")[0].lower() or "-"
     text = number(statistics.median(runs))
+    if "trips" in cell:
+        return f"{text}, {statistics.median(cell['trips']):.1f} round trips of the busy link"
     return f"{text} ({number(min(runs))}..{number(max(runs))})" if len(runs) > 1 else text
 
 
