@@ -4,7 +4,8 @@
  *             [REST n] RETR   one flight; 150; bytes; the final reply
  *     write   EPSV
  *             STOR | APPE     not waited for: the bytes follow in the same flight, and a refusal is
- * read when the socket breaks or at finish */
+ * read when the socket breaks or at finish
+ *             settle.h's      in the same flight, where the server reads nothing meanwhile */
 #ifndef FTPFS_FTP_TRANSFER_H
 #define FTPFS_FTP_TRANSFER_H
 
@@ -22,7 +23,8 @@ struct transfer {
 	int verdict;		/* code of the final reply, 0: not yet */
 	bool started;		/* the 1xx has come */
 	bool parked;
-	bool ended; /* the end of data was seen (read), or sent (write) */
+	bool ended;	 /* the end of data was seen (read), or sent (write) */
+	unsigned behind; /* write: replies to commands that wait behind the transfer */
 };
 
 /* Borrow a session for `path`: 0 and *out, or -errno. */

@@ -240,6 +240,7 @@ class Link(Session):
         self.open = True
         self.flight = 0
         self.buffer = b""
+        self.lines = []        # of the flight that is being answered
         self.held = None       # replies that are kept back to be sent out of order
         self.swallowing = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -274,7 +275,7 @@ class Link(Session):
         return 0 < self.server.limit < len(self.server.alive())
 
     def one_flight(self):
-        lines = self.next_flight()
+        lines = self.lines = self.next_flight()
         if not lines:
             return False
         self.flight += 1
@@ -291,6 +292,15 @@ class Link(Session):
         for text in reversed(held):
             self.say(text)
         return True
+
+    def take_behind(self):
+        """What was sent while a transfer ran, without waiting for its final reply, is of its flight."""
+        if self.held is None and self.readable(0):
+            self.buffer += self.sock.recv(1 << 16)
+            behind = self.complete_lines()
+            for line in behind:
+                self.server.record(self.number, self.flight, line)
+            self.lines += behind
 
     def next_flight(self):
         """Every line that comes before the peer goes quiet."""
