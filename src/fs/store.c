@@ -445,7 +445,9 @@ void upload_discard_temp_locked(struct file *f)
 	file_idle_locked(f);
 }
 
-/* A refusal that another way may get around: once each. */
+/* A refusal that another way may get around: once each.  Where the server does not rename over a
+ * file (-EEXIST) the old one is not moved out of the way: a commit that got no further would leave
+ * the name without any file. */
 static bool other_way(struct commit *c, int rc)
 {
 	struct stored *s = &c->stored;
