@@ -34,6 +34,7 @@ void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *c
 	buf_init(&c->path, PATH_LIMIT);
 	mutex_lock(&t->lock);
 	c->node_mode = f->node->have & HAVE_MODE ? (int64_t)f->node->mode : REMOTE_KEEP_MODE;
+	c->touched = f->touched ? f->node->mtime : REMOTE_KEEP_MTIME;
 	mutex_unlock(&t->lock);
 	file_busy_locked(f);
 }
@@ -391,6 +392,9 @@ static int try_once(struct commit *c)
 		return rc;
 	if (!s->upload && s->on_server && !s->partial && !spool_changed(c->spool)) {
 		s->to = UPLOAD_NAME;
+		/* Grown and cut back, say: the server has the bytes, and must be told the time. */
+		if (c->mtime == REMOTE_KEEP_MTIME)
+			c->mtime = c->touched;
 		rc = settle(c, buf_text(&c->path), c->mode);
 		if (rc == 0)
 			note_stored(c);
