@@ -195,3 +195,14 @@ def test_settling_finds_the_way_to_set_a_time():
     with mounted(VSFTPD) as (server, drive):
         assert settled(drive, "/f")["mtime"] == STAMP
         assert server.tree.get("/f").mtime == STAMP
+
+
+def test_uploads_side_by_side():
+    """As many as there are connections but one, which is for commands."""
+    with mounted(VSFTPD, drive={"conns": 5}) as (server, drive):
+        server.gather("STOR", 4)
+        for i in range(8):
+            drive.start(str(i), "write", f"/{i}", "whole", 0, "*20000", "640", STAMP)
+        assert [drive.finish(str(i))["error"] for i in range(8)] == [None] * 8
+        assert all(server.tree.read(f"/{i}") == pattern(20000) for i in range(8))
+        assert server.logins() == 4

@@ -115,6 +115,10 @@ class Server:
         """Carry the command out, then close the connection instead of answering."""
         self._rule(verb, "swallow", count=count, skip=skip)
 
+    def gather(self, verb, n):
+        """Carry the next n commands out only when all of them have come, on n connections."""
+        self._rule(verb, "gather", threading.Barrier(n, timeout=5), count=n)
+
     def mute(self, verb, count=1, skip=0):
         """Never answer, and keep the connection."""
         self._rule(verb, "mute", count=count, skip=skip)
@@ -252,7 +256,7 @@ class Link(Session):
             if self.greet():
                 while self.one_flight():
                     pass
-        except (Gone, OSError, ssl.SSLError):
+        except (Gone, OSError, ssl.SSLError, threading.BrokenBarrierError):
             pass
         finally:
             self.close_data()
@@ -347,6 +351,8 @@ class Link(Session):
             return
         if what == "delay":
             self.server.stopping.wait(rule.arg)
+        if what == "gather":
+            rule.arg.wait()
         self.swallowing = what == "swallow"
         self.obey(verb, arg)
         if self.swallowing:
