@@ -29,7 +29,9 @@ struct remote;
 struct stream;
 
 enum if_exists {
-	RENAME_REPLACE_TARGET, /* an existing file (or empty directory) at the target is replaced */
+	RENAME_REPLACE_TARGET, /* an existing file (or empty directory) at the target is replaced;
+				* -EEXIST where the server does not do that: the caller has to
+				* make way */
 	RENAME_KEEP_TARGET,    /* -EEXIST when the target exists */
 };
 
@@ -42,6 +44,16 @@ enum write_how {
 
 struct space {
 	uint64_t total, free; /* bytes */
+};
+
+#define REMOTE_KEEP_MODE  (-1)
+#define REMOTE_KEEP_MTIME INT64_MIN
+
+/* What a finished upload is to become, and what the server then says that it is. */
+struct settle {
+	int64_t mode, mtime; /* to apply; REMOTE_KEEP_... */
+	bool done;	     /* out: `entry` is what remote_settle() would give */
+	struct entry entry;  /* no strings in it */
 };
 
 struct remote_ops {
@@ -96,8 +108,8 @@ struct remote_ops {
 
 	/* What a finished upload is, in one flight: applies `mode` (when not REMOTE_KEEP_MODE) and
 	 * `mtime` (when not REMOTE_KEEP_MTIME), then asks for size and time.  *out has HAVE_SIZE
-	 * unless the server has no way to tell.  A mode or time that the server refuses is not an
-	 * error here; out->have tells what is known. */
+	 * unless the server has no way to tell, and no strings.  A mode or time that the server
+	 * refuses is not an error here; out->have tells what is known. */
 	int (*settle)(struct remote *r, const char *path, int64_t mode, int64_t mtime,
 		      struct entry *out, const struct opctx *ctx);
 
@@ -105,9 +117,6 @@ struct remote_ops {
 	/* Destroys the layers below too.  No operation may be in flight, no stream open. */
 	void (*destroy)(struct remote *r);
 };
-
-#define REMOTE_KEEP_MODE  (-1)
-#define REMOTE_KEEP_MTIME INT64_MIN
 
 /* The first member of each implementation. */
 struct remote {
@@ -127,8 +136,13 @@ struct stream_ops {
 	int (*write)(struct stream *s, const void *from, size_t n, const struct opctx *ctx);
 	void (*park)(struct stream *s);
 	/* Write streams: end of data; wait for the server's final reply.  0 means that it said yes.
-	 */
-	int (*finish)(struct stream *s, const struct opctx *ctx);
+	 *
+	 * `settle` (may be NULL) is what the caller would ask by remote_settle() next.  Where the
+	 * server bears it, it is asked in the same flight as the end of the data, and settle->done
+	 * is set.  It stays false where the server does not, or when the answers were lost after
+	 * the yes: remote_settle() then.  Mode and time may have been applied although finish
+	 * fails, to whatever is there. */
+	int (*finish)(struct stream *s, struct settle *settle, const struct opctx *ctx);
 	/* Ends the transfer, early if need be, and frees the stream.  Never fails, never blocks on
 	 * the network.  A write stream that was not finished leaves a partial file on the server.
 	 */
@@ -171,7 +185,7 @@ void remote_destroy(struct remote *r);
 ssize_t stream_read(struct stream *s, void *to, size_t n, const struct opctx *ctx);
 int stream_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx);
 void stream_park(struct stream *s);
-int stream_finish(struct stream *s, const struct opctx *ctx);
+int stream_finish(struct stream *s, struct settle *settle, const struct opctx *ctx);
 void stream_close(struct stream *s);
 
 #endif

@@ -1,11 +1,13 @@
 /* fs/commit - spool -> server, by the cheapest way that is safe, and proof that it arrived.
  *
- *     what changed                             how                                  dialogue
- * (commands) empty now                                STOR of 0 bytes                      STOR new
- * file, or the server's is empty       STOR under its name                  STOR only grew, at the
- * end                    SIZE must be what it was;            SIZE APPE APPE of the tail anything
- * else                            STOR to a temporary sibling,         STOR SIZE.. RNFR RNTO then
- * RNFR/RNTO over it and then always                          remote_settle: mode, mtime, SIZE, MDTM
+ *     what changed                    how                           dialogue
+ *     empty now                       STOR of 0 bytes               STOR
+ *     new, or the server's is empty   STOR under its name           STOR
+ *     only grew, at the end           SIZE must be what it was      SIZE.. APPE
+ *     anything else                   STOR to a temporary sibling   STOR.. RNFR RNTO
+ *
+ * and always what remote_settle() does: mode, mtime, SIZE, MDTM.  Where the server bears it that
+ * travels in the flight of the STOR or APPE (stream_finish()), else in one of its own behind it.
  *
  * An APPE that was lost after bytes were given to it is not repeated: some of them may be there,
  * and more may still arrive.  The next try replaces the whole file.  A directory that refuses the
@@ -21,9 +23,10 @@
 
 #define COMMIT_TEMP_PREFIX ".ftpfs-"
 
-/* Bring the server up to date.  Takes the file from DIRTY or FAILED through COMMITTING to CLEAN (0)
- * or FAILED (-errno); no-op when CLEAN or ORPHAN.  The file's lock is dropped while the network is
- * used. Waits for another thread's commit first. */
+/* Bring the server up to date, with the time and mode that are noted while this is under way. Takes
+ * the file from DIRTY or FAILED through COMMITTING to CLEAN (0) or FAILED (-errno); no-op when
+ * CLEAN or ORPHAN.  The file's lock is dropped while the network is used. Waits for another
+ * thread's commit first. */
 int commit_file(struct file *f, const struct opctx *ctx);
 
 /* Give newly written bytes to the STOR (or APPE) that follows a sequential writer; starts it when

@@ -86,8 +86,9 @@ struct file {
 	uint64_t version GUARDED_BY(lock); /* moves when the spool goes: readers are of the past */
 	struct stored stored GUARDED_BY(lock);
 	int64_t run_from GUARDED_BY(lock), run_to
-		GUARDED_BY(lock);	  /* the last run of writes in order */
-	bool no_follow GUARDED_BY(lock);  /* a following upload failed; wait for the commit */
+		GUARDED_BY(lock);	 /* the last run of writes in order */
+	bool no_follow GUARDED_BY(lock); /* a following upload failed; wait for the commit */
+	bool touched GUARDED_BY(lock);	 /* changed since the last commit, if only there and back */
 	bool pages_good GUARDED_BY(lock); /* the kernel's pages are of what the spool began with */
 	int64_t doomed_until
 		GUARDED_BY(lock); /* monotonic ns: its name is being removed; commits wait */

@@ -30,8 +30,7 @@ enum cap {
 	CAP_AVBL,
 	CAP_UTF8,
 	CAP_NOOP,
-	CAP_PATCH,	 /* REST + STOR keeps the bytes behind what is written (probed) */
-	CAP_RENAME_OVER, /* RNTO replaces an existing file */
+	CAP_PATCH, /* REST + STOR keeps the bytes behind what is written (probed) */
 	CAP_COUNT
 };
 

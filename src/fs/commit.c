@@ -16,6 +16,9 @@
  * that is how a data connection that broke shows. */
 enum { SHORT_SIZES_MAX = 3 };
 
+/* Somebody who never stops changing a file's attributes must not hold up its close. */
+enum { ROUNDS_MAX = 3 };
+
 static bool worth_another(const struct commit *c, int rc)
 {
 	return remote_link_error(rc) || (rc == -EAGAIN && c->short_sizes < SHORT_SIZES_MAX);
@@ -92,6 +95,7 @@ static void stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 		f->want_mtime = REMOTE_KEEP_MTIME;
 		f->want_mode = REMOTE_KEEP_MODE;
 	}
+	f->touched = false;
 	spool_clean(c->spool, c->spool->size);
 	f->no_follow = false;
 	if (f->state == FILE_COMMITTING) {
@@ -130,11 +134,12 @@ static int may_begin_locked(struct file *f, const struct opctx *ctx) REQUIRES(f-
 	return rc;
 }
 
-int commit_file(struct file *f, const struct opctx *ctx)
+static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 {
 	struct commit c;
 	int rc;
 
+	*more = false;
 	mutex_lock(&f->lock);
 	rc = may_begin_locked(f, ctx);
 	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN) {
@@ -151,8 +156,21 @@ int commit_file(struct file *f, const struct opctx *ctx)
 		failed_locked(&c, f, rc);
 	else
 		stored_locked(&c, f);
+	*more = f->state == FILE_DIRTY;
 	mutex_unlock(&f->lock);
 	buf_free(&c.path);
+	return rc;
+}
+
+/* A time or mode that was noted while we were at the network has been promised to somebody, and
+ * this caller's verdict may be the last that anybody is told: it goes to the server, too. */
+int commit_file(struct file *f, const struct opctx *ctx)
+{
+	bool more = true;
+	int rc = 0;
+
+	for (int round = 0; rc == 0 && more && round < ROUNDS_MAX; round++)
+		rc = commit_once(f, &more, ctx);
 	return rc;
 }
 

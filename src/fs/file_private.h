@@ -58,6 +58,7 @@ struct commit {
 	int64_t mtime, mode; /* to set; REMOTE_KEEP_... */
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
+	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
 	struct entry settled;
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */

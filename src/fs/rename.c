@@ -113,7 +113,19 @@ static int replace_dir(struct fs *fs, const struct move *m, const char *from, co
 	return err;
 }
 
-/* A server that does not rename over a file: the old one steps aside, and comes back if need be. */
+/* Whoever interrupts us does not want the old file to be lost. */
+static void put_back(struct fs *fs, const char *aside, const char *to)
+{
+	struct opctx ctx = opctx_for(fs->files.timeout);
+
+	if (remote_rename(fs->conf.remote, aside, to, RENAME_KEEP_TARGET, &ctx) != 0)
+		log_error("%s, as it was, is called %s on the server: it could not be renamed back",
+			  to, aside);
+}
+
+/* A server that does not rename over a file: the old one steps aside, and comes back if need be.
+ * Here and not below the seam, since each step can then be repeated on its own after a lost
+ * connection, and the old file never has a name that is not known to be ours. */
 static int replace_file(struct fs *fs, const struct move *m, const char *from, const char *to,
 			const struct opctx *ctx)
 {
@@ -131,10 +143,9 @@ static int replace_file(struct fs *fs, const struct move *m, const char *from, c
 		err = remote_rename(r, to, buf_text(&aside), RENAME_KEEP_TARGET, ctx);
 	if (!err) {
 		err = remote_rename(r, from, to, RENAME_KEEP_TARGET, ctx);
-		if (err && remote_rename(r, buf_text(&aside), to, RENAME_KEEP_TARGET, ctx) != 0)
-			log_error("%s is now called %s on the server: it could not be renamed back",
-				  to, buf_text(&aside));
-		else if (!err && remote_remove(r, buf_text(&aside), ctx) != 0)
+		if (err)
+			put_back(fs, buf_text(&aside), to);
+		else if (remote_remove(r, buf_text(&aside), ctx) != 0)
 			log_warn("%s, the old %s, is left on the server", buf_text(&aside), to);
 	}
 	buf_free(&aside);

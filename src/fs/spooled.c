@@ -165,6 +165,7 @@ void file_changed_locked(struct file *f)
 	struct node *n = f->node;
 
 	f->writes++;
+	f->touched = true;
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	if (f->state == FILE_CLEAN)
 		f->state = FILE_DIRTY;
@@ -229,6 +230,7 @@ void file_drop_changes_locked(struct file *f)
 	forget_spool_locked(f);
 	disown_node_locked(f);
 	f->state = FILE_CLEAN;
+	f->touched = false;
 	f->stored.partial = f->stored.doubt = false;
 	atomic_store(&f->append_end, 0);
 	f->want_mtime = REMOTE_KEEP_MTIME;

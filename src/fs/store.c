@@ -34,6 +34,7 @@ void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *c
 	buf_init(&c->path, PATH_LIMIT);
 	mutex_lock(&t->lock);
 	c->node_mode = f->node->have & HAVE_MODE ? (int64_t)f->node->mode : REMOTE_KEEP_MODE;
+	c->touched = f->touched ? f->node->mtime : REMOTE_KEEP_MTIME;
 	mutex_unlock(&t->lock);
 	file_busy_locked(f);
 }
@@ -300,23 +301,20 @@ int upload_some(struct commit *c)
 
 static int settle(struct commit *c, const char *path, int64_t mode)
 {
-	int rc;
-
 	memset(&c->settled, 0, sizeof c->settled);
-	rc = remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
-	if (rc == 0)
-		entry_clear(&c->settled);
-	c->settled.name = c->settled.target = NULL;
-	return rc;
+	return remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
 }
 
 /* A server may say 226 and have less, or nothing. */
-static int prove(struct commit *c)
+static int prove(struct commit *c, const struct settle *behind)
 {
-	bool temp = c->stored.to == UPLOAD_TEMP;
-	const char *path = temp ? c->stored.temp : buf_text(&c->path);
-	int rc = settle(c, path, temp && c->mode == REMOTE_KEEP_MODE ? c->node_mode : c->mode);
+	const char *path = c->stored.to == UPLOAD_TEMP ? c->stored.temp : buf_text(&c->path);
+	int rc = 0;
 
+	if (behind->done)
+		c->settled = behind->entry;
+	else
+		rc = settle(c, path, behind->mode);
 	if (rc && rc != -ENOENT)
 		return rc;
 	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
@@ -327,16 +325,25 @@ static int prove(struct commit *c)
 	return -EAGAIN;
 }
 
+/* Where the old content is written over, a refused STOR would leave it there with the new time, and
+ * whoever compares size and time would take it for the new. */
+static bool may_settle_behind(const struct commit *c)
+{
+	return c->mtime == REMOTE_KEEP_MTIME || c->stored.to != UPLOAD_NAME || !c->stored.no_temp;
+}
+
 static int finish(struct commit *c)
 {
 	struct stored *s = &c->stored;
-	int rc = stream_finish(s->upload, c->ctx);
+	bool keeps = s->to == UPLOAD_TEMP && c->mode == REMOTE_KEEP_MODE;
+	struct settle behind = {.mode = keeps ? c->node_mode : c->mode, .mtime = c->mtime};
+	int rc = stream_finish(s->upload, may_settle_behind(c) ? &behind : NULL, c->ctx);
 
 	upload_drop(s);
 	if (rc == 0)
 		c->progress = clock_monotonic();
 	if (rc == 0)
-		rc = prove(c);
+		rc = prove(c, &behind);
 	if (rc == 0 && s->to == UPLOAD_TEMP)
 		rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path),
 				   RENAME_REPLACE_TARGET, c->ctx);
@@ -385,6 +392,9 @@ static int try_once(struct commit *c)
 		return rc;
 	if (!s->upload && s->on_server && !s->partial && !spool_changed(c->spool)) {
 		s->to = UPLOAD_NAME;
+		/* Grown and cut back, say: the server has the bytes, and must be told the time. */
+		if (c->mtime == REMOTE_KEEP_MTIME)
+			c->mtime = c->touched;
 		rc = settle(c, buf_text(&c->path), c->mode);
 		if (rc == 0)
 			note_stored(c);
@@ -439,7 +449,9 @@ void upload_discard_temp_locked(struct file *f)
 	file_idle_locked(f);
 }
 
-/* A refusal that another way may get around: once each. */
+/* A refusal that another way may get around: once each.  Where the server does not rename over a
+ * file (-EEXIST) the old one is not moved out of the way: a commit that got no further would leave
+ * the name without any file. */
 static bool other_way(struct commit *c, int rc)
 {
 	struct stored *s = &c->stored;

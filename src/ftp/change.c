@@ -122,38 +122,7 @@ static int send_rename(struct exchange *x, const char *from, const char *to, int
 	return rc;
 }
 
-/* Some servers refuse an existing target: it is moved aside, and back if the rename then fails, so
- * that at no instant neither of the two is there. */
-static int replace_by_hand(struct exchange *x, const char *from, const char *to)
-{
-	struct buf aside;
-	int rnfr = 0, rnto = 0;
-
-	buf_init(&aside, 2 * PATH_LIMIT);
-	buf_addf(&aside, "%s.ftpfs-old", to);
-	int rc = buf_error(&aside);
-	if (rc == 0)
-		rc = send_rename(x, to, buf_text(&aside), &rnfr, &rnto);
-	if (rc == 0 && rnto / 100 != 2)
-		rc = -EACCES;
-	if (rc == 0) {
-		rc = send_rename(x, from, to, &rnfr, &rnto);
-		if (rc == 0 && rnto / 100 != 2) {
-			rc = send_rename(x, buf_text(&aside), to, &rnfr, &rnto);
-			if (rc != 0 || rnto / 100 != 2)
-				log_error("%s is now called %s: it could not be renamed back", to,
-					  buf_text(&aside));
-			rc = -EACCES;
-		} else if (rc == 0) {
-			(void)session_command(x->s, &x->reply, x->ctx, "DELE %s", buf_text(&aside));
-		}
-	}
-	buf_free(&aside);
-	return rc;
-}
-
-static int refused_rename(struct exchange *x, const char *from, const char *to, const char *to_path,
-			  int rnfr, enum if_exists how)
+static int refused_rename(struct exchange *x, const char *to_path, int rnfr)
 {
 	enum found target = FOUND_NOTHING, source = FOUND_NOTHING;
 	int rc;
@@ -173,10 +142,7 @@ static int refused_rename(struct exchange *x, const char *from, const char *to, 
 	    look_at(x->s, buf_text(&x->path), &source, x->ctx) == 0) {
 		if (source == FOUND_NOTHING)
 			return -ENOENT;
-		if (how == RENAME_REPLACE_TARGET && target == FOUND_FILE && source == FOUND_FILE) {
-			x->s->caps.known[CAP_RENAME_OVER] = NO;
-			return replace_by_hand(x, from, to);
-		}
+		/* Perhaps that is why: who knows what the target is worth decides what to do. */
 		if (target != FOUND_NOTHING && rc == -EACCES)
 			return -EEXIST;
 	}
@@ -208,7 +174,7 @@ int ftp_rename(struct remote *r, const char *from, const char *to, enum if_exist
 	if (rc == 0)
 		rc = send_rename(&x, buf_text(&a), buf_text(&b), &rnfr, &rnto);
 	if (rc == 0 && (rnfr / 100 != 3 || rnto / 100 != 2))
-		rc = refused_rename(&x, buf_text(&a), buf_text(&b), buf_text(&to_path), rnfr, how);
+		rc = refused_rename(&x, buf_text(&to_path), rnfr);
 	buf_free(&to_path);
 	buf_free(&a);
 	buf_free(&b);

@@ -180,7 +180,9 @@ ssize_t data_write(struct data *d, const void *from, size_t n, short *want)
 		ssize_t rc = tls_error(d->ssl, sent, want);
 		return rc == 0 ? -EPIPE : rc;
 	}
-	ssize_t sent = send(d->fd, from, n, MSG_NOSIGNAL);
+	/* The last segment waits for more, or for the FIN: as a packet of its own that would cost a
+	 * file that just fills the initial window another round trip. */
+	ssize_t sent = send(d->fd, from, n, MSG_NOSIGNAL | MSG_MORE);
 	if (sent >= 0)
 		return sent;
 	*want = POLLOUT;

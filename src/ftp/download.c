@@ -191,9 +191,9 @@ static int no_write(struct stream *s, const void *from, size_t n, const struct o
 	return -EBADF;
 }
 
-static int no_finish(struct stream *s, const struct opctx *ctx)
+static int no_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
-	(void)s, (void)ctx;
+	(void)s, (void)settle, (void)ctx;
 	return -EBADF;
 }
 

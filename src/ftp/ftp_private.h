@@ -77,6 +77,11 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 int ftp_list_on(struct session *s, const char *server_dir, struct listing *out,
 		const struct opctx *ctx);
 
+/* What a reply to MLST, SIZE or MDTM tells about an entry.  A refusal tells nothing. */
+int entry_from_mlst(const struct reply *r, struct entry *out); /* 0, -EPROTO */
+void entry_take_size(struct entry *e, const struct reply *r);
+void entry_take_time(struct entry *e, const struct reply *r);
+
 /* What the reply to SITE CHMOD teaches. */
 void chmod_learn(struct caps *c, int code);
 

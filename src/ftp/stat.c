@@ -3,15 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/path.h"
 #include "ftp_private.h"
-#include "mtime.h"
 #include "parse/mlsd.h"
 
 /* The fact line of an MLST reply is the one that begins with a space (RFC 3659 section 7.2); some
  * servers leave the space out, and one says everything twice. */
-static int parse_mlst(const struct reply *r, struct entry *out)
+int entry_from_mlst(const struct reply *r, struct entry *out)
 {
 	const char *text = buf_text(&r->text);
 
@@ -47,13 +45,13 @@ static int probe_command(void *arg, size_t i, struct buf *line)
 	return buf_addf(line, "%s %s", VERBS[i], p->arg);
 }
 
-static void take_size(struct entry *e, const struct reply *r)
+void entry_take_size(struct entry *e, const struct reply *r)
 {
 	if (r->code == 213 && reply_size(r, &e->size) == 0)
 		e->have |= HAVE_SIZE;
 }
 
-static void take_time(struct entry *e, const struct reply *r)
+void entry_take_time(struct entry *e, const struct reply *r)
 {
 	if (r->code != 213 || reply_time(r, &e->mtime) != 0)
 		return;
@@ -68,11 +66,11 @@ static void probe_answer(void *arg, size_t i, const struct reply *r)
 	if (i == 0) {
 		p->size = r->code;
 		caps_learn(p->caps, CAP_SIZE, r->code);
-		take_size(p->out, r);
+		entry_take_size(p->out, r);
 	} else if (i == 1) {
 		p->mdtm = r->code;
 		caps_learn(p->caps, CAP_MDTM, r->code);
-		take_time(p->out, r);
+		entry_take_time(p->out, r);
 	} else {
 		p->cwd = r->code;
 	}
@@ -104,7 +102,7 @@ static int stat_mlst(struct exchange *x, struct entry *out)
 		return code;
 	caps_learn(&x->s->caps, CAP_MLST, code);
 	if (code == 250) {
-		int rc = parse_mlst(&x->reply, out);
+		int rc = entry_from_mlst(&x->reply, out);
 		return rc == -EPROTO ? -EOPNOTSUPP : rc;
 	}
 	if (code == 500 || code == 502 || code == 504)
@@ -162,7 +160,7 @@ static void many_answer(void *arg, size_t i, const struct reply *r)
 	const struct many *m = arg;
 
 	caps_learn(m->caps, CAP_MDTM, r->code);
-	take_time(m->e[i], r);
+	entry_take_time(m->e[i], r);
 }
 
 int ftp_stat_many(struct remote *r, const char *dir, struct entry *const e[], size_t n,
@@ -177,120 +175,5 @@ int ftp_stat_many(struct remote *r, const char *dir, struct entry *const e[], si
 	struct session_batch b = {n, &m, many_command, many_answer};
 	if (caps_may(&x.s->caps, CAP_MDTM))
 		rc = session_batch(x.s, &b, ctx);
-	return exchange_end(&x, rc);
-}
-
-/* ---- after an upload ---- */
-
-enum settle_kind { SETTLE_MODE, SETTLE_MTIME, SETTLE_MLST, SETTLE_SIZE, SETTLE_MDTM, SETTLE_KINDS };
-
-struct settle {
-	const char *arg;
-	struct caps *caps;
-	struct entry *out;
-	uint32_t mode;
-	int64_t mtime;
-	enum mtime_way way;
-	enum settle_kind kinds[SETTLE_KINDS];
-	size_t n;
-	bool mode_refused, mtime_refused;
-	int code; /* of the command that tells the size */
-};
-
-static int settle_command(void *arg, size_t i, struct buf *line)
-{
-	const struct settle *s = arg;
-
-	switch (s->kinds[i]) {
-	case SETTLE_MODE:
-		return buf_addf(line, "SITE CHMOD %04o %s", s->mode, s->arg);
-	case SETTLE_MTIME:
-		return mtime_command(s->way, s->mtime, s->arg, line);
-	case SETTLE_MLST:
-		return buf_addf(line, "MLST %s", s->arg);
-	case SETTLE_SIZE:
-		return buf_addf(line, "SIZE %s", s->arg);
-	default:
-		return buf_addf(line, "MDTM %s", s->arg);
-	}
-}
-
-static void settle_answer(void *arg, size_t i, const struct reply *r)
-{
-	struct settle *s = arg;
-
-	switch (s->kinds[i]) {
-	case SETTLE_MODE:
-		chmod_learn(s->caps, r->code);
-		s->mode_refused = r->code / 100 != 2;
-		break;
-	case SETTLE_MTIME:
-		s->mtime_refused = !mtime_accepted(s->caps, s->way, r->code);
-		break;
-	case SETTLE_MLST:
-		s->code = r->code;
-		if (r->code == 250)
-			(void)parse_mlst(r, s->out);
-		break;
-	case SETTLE_SIZE:
-		s->code = r->code;
-		take_size(s->out, r);
-		break;
-	default:
-		take_time(s->out, r);
-	}
-}
-
-static void plan_settle(struct settle *s, int64_t mode, int64_t mtime)
-{
-	const struct caps *c = s->caps;
-
-	if (mode != REMOTE_KEEP_MODE && caps_may(c, CAP_SITE_CHMOD))
-		s->kinds[s->n++] = SETTLE_MODE;
-	s->way = mtime_way(c);
-	if (mtime != REMOTE_KEEP_MTIME && s->way != MTIME_NONE)
-		s->kinds[s->n++] = SETTLE_MTIME;
-	if (c->known[CAP_MLST] == YES) {
-		s->kinds[s->n++] = SETTLE_MLST;
-		return;
-	}
-	if (caps_may(c, CAP_SIZE))
-		s->kinds[s->n++] = SETTLE_SIZE;
-	if (caps_may(c, CAP_MDTM))
-		s->kinds[s->n++] = SETTLE_MDTM;
-}
-
-int ftp_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime, struct entry *out,
-	       const struct opctx *ctx)
-{
-	struct exchange x;
-
-	*out = (struct entry){.type = ENTRY_FILE};
-	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
-	if (rc != 0)
-		return rc;
-	struct settle s = {.arg = buf_text(&x.arg),
-			   .caps = &x.s->caps,
-			   .out = out,
-			   .mode = (uint32_t)mode & 07777,
-			   .mtime = mtime};
-	plan_settle(&s, mode, mtime);
-	struct session_batch b = {s.n, &s, settle_command, settle_answer};
-	rc = session_batch(x.s, &b, ctx);
-	/* No way to set a time is known yet: the way that works is found once per server. */
-	if (rc == 0 && mtime != REMOTE_KEEP_MTIME && s.mtime_refused && mtime_set(&x, mtime) == 0) {
-		out->mtime = mtime;
-		out->have |= HAVE_MTIME | HAVE_EXACT_MTIME;
-	}
-	if (rc == 0 && s.mode_refused)
-		log_debug("%s: the server did not take mode %04o", path, s.mode);
-	if (rc == 0 && s.code == 550)
-		rc = -ENOENT;
-	if (rc == 0 && mode != REMOTE_KEEP_MODE && !s.mode_refused &&
-	    caps_may(s.caps, CAP_SITE_CHMOD)) {
-		out->mode = s.mode;
-		out->have |= HAVE_MODE;
-	}
-	entry_clear(out);
 	return exchange_end(&x, rc);
 }

@@ -5,7 +5,9 @@
  *        or   EPRT [REST n] RETR     one flight, where the server opens data connections
  *     write   EPSV
  *             STOR | APPE            not waited for: the bytes follow in the same flight, and a
- *                                    refusal is read when the socket breaks or at finish */
+ *                                    refusal is read when the socket breaks or at finish
+ *             settle.h's             in the same flight, where the server reads nothing meanwhile
+ */
 #ifndef FTPFS_FTP_TRANSFER_H
 #define FTPFS_FTP_TRANSFER_H
 
@@ -23,9 +25,10 @@ struct transfer {
 	int verdict;		/* code of the final reply, 0: not yet */
 	bool started;		/* the 1xx has come */
 	bool parked;
-	bool at_once; /* the data connection was there, or the server's to open: no flight of its
-			 own */
-	bool ended;   /* the end of data was seen (read), or sent (write) */
+	bool at_once;	 /* the data connection was there, or the server's to open: no flight of its
+			  * own */
+	bool ended;	 /* the end of data was seen (read), or sent (write) */
+	unsigned behind; /* write: replies to commands that wait behind the transfer */
 };
 
 /* Borrow a session for `path`: 0 and *out, or -errno. */

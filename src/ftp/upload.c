@@ -7,6 +7,28 @@
 #include <sys/socket.h>
 
 #include "base/stats.h"
+#include "session_private.h"
+#include "settle.h"
+
+/* Where commands wait behind the transfer, the answer to one of them that comes out of turn proves
+ * nothing. */
+static bool stored(const struct transfer *t)
+{
+	int code = t->x.reply.code;
+
+	return t->behind ? code == 226 || code == 250 : code / 100 == 2;
+}
+
+/* The transfer failed, and the answers to what was sent behind it are nobody's. */
+static void drop_behind(struct transfer *t)
+{
+	struct reply unused;
+
+	reply_init(&unused);
+	for (; t->behind > 0 && !t->x.s->broken; t->behind--)
+		(void)session_reply(t->x.s, &unused, t->x.ctx);
+	reply_free(&unused);
+}
 
 /* A reply came, or must come, while bytes are on their way: 0 to go on, or what went wrong. */
 static int judge_write(struct transfer *t)
@@ -20,9 +42,12 @@ static int judge_write(struct transfer *t)
 	t->verdict = code;
 	if (!t->started)
 		session_owe_no_more(t->x.s);
-	if (code / 100 == 2)
+	if (stored(t))
 		return 0;
 	data_close(&t->d);
+	if (code / 100 == 2)
+		return transfer_break_off(t, -ECONNRESET);
+	drop_behind(t);
 	/* 425 to a hot connection that expired: nothing was stored, the caller begins again. */
 	if (!t->started)
 		return transfer_refused(t);
@@ -113,28 +138,78 @@ static int transfer_write(struct stream *stream, const void *from, size_t n,
 	return rc;
 }
 
-static int transfer_finish(struct stream *stream, const struct opctx *ctx)
+/* Behind the bytes, in their flight: a server that reads no command while a transfer runs answers
+ * in turn, so that the settling costs no round trip of its own. */
+static int settle_behind(struct transfer *t, struct settle *settle, struct settling *behind)
 {
-	struct transfer *t = (struct transfer *)stream;
-	short want;
+	struct session *s = t->x.s;
+	struct buf line;
+	int rc = 0;
 
-	if (!t->x.s)
-		return -ECONNRESET;
-	t->x.ctx = ctx;
-	/* Even an empty file needs its handshake: servers refuse a bare FIN. */
-	int rc = shake(t);
+	settling_plan(behind, &t->x, settle->mode, settle->mtime, &settle->entry);
+	buf_init(&line, SESSION_LINE * 2);
+	for (size_t i = 0; i < behind->n && rc == 0; i++) {
+		buf_reset(&line);
+		rc = settling_command(behind, i, &line);
+		if (rc == 0)
+			rc = session_queue(s, "%s", buf_text(&line));
+		t->behind += rc == 0;
+	}
+	buf_free(&line);
+	if (rc == 0 && (rc = session_send_now(s)) == -EAGAIN)
+		rc = session_flush(s, t->x.ctx);
+	return rc == 0 ? 0 : transfer_break_off(t, rc);
+}
+
+/* After the server's yes: what is lost now is the answers, not the upload. */
+static void take_settled(struct transfer *t, struct settle *settle, struct settling *behind)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < behind->n && rc == 0; i++) {
+		rc = session_reply(t->x.s, &t->x.reply, t->x.ctx);
+		if (rc == 0)
+			settling_answer(behind, i, &t->x.reply);
+	}
+	settle->done = rc == 0 && settling_end(behind) == 0;
+}
+
+static int end_data(struct transfer *t)
+{
+	short want;
+	int rc = 0;
+
 	while (rc == 0 && (rc = data_finish(&t->d, &want)) == -EAGAIN)
 		rc = await_data(t, want);
 	if (rc != 0)
 		return t->x.s && rc != -EINTR ? why_broken(t, rc) : rc;
 	data_close(&t->d);
 	t->ended = true;
+	return 0;
+}
+
+static int transfer_finish(struct stream *stream, struct settle *settle, const struct opctx *ctx)
+{
+	struct transfer *t = (struct transfer *)stream;
+	struct settling behind = {.n = 0};
+
+	if (!t->x.s)
+		return -ECONNRESET;
+	t->x.ctx = ctx;
+	/* Even an empty file needs its handshake: servers refuse a bare FIN. */
+	int rc = shake(t);
+	if (rc == 0 && settle && (t->x.s->caps.quirks & QUIRK_WAITS_ITS_TURN))
+		rc = settle_behind(t, settle, &behind);
+	if (rc == 0)
+		rc = end_data(t);
 	while (rc == 0 && !t->verdict) {
 		rc = session_reply(t->x.s, &t->x.reply, ctx);
 		if (rc != 0)
 			return transfer_break_off(t, rc);
 		rc = judge_write(t);
 	}
+	if (rc == 0 && t->behind > 0)
+		take_settled(t, settle, &behind);
 	transfer_let_go(t, true);
 	return rc;
 }

@@ -27,7 +27,6 @@ static const char *const names[CAP_COUNT] = {
 	[CAP_UTF8] = "UTF8",
 	[CAP_NOOP] = "NOOP",
 	[CAP_PATCH] = "REST+STOR",
-	[CAP_RENAME_OVER] = "RNTO over a file",
 };
 
 /* What FEAT calls it, in one word and maybe a second one. */

@@ -133,9 +133,9 @@ void stream_park(struct stream *s)
 	s->ops->park(s);
 }
 
-int stream_finish(struct stream *s, const struct opctx *ctx)
+int stream_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
-	return s->ops->finish(s, ctx);
+	return s->ops->finish(s, settle, ctx);
 }
 
 void stream_close(struct stream *s)

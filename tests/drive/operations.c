@@ -266,9 +266,23 @@ static int parse_how(const char *word, enum write_how *how)
 	return 0;
 }
 
-/* write PATH whole|append|patch AT BYTES; the step that failed is told */
+/* What a stream_finish() is asked to settle: [MODE|-] [MTIME|-] from the i-th argument on. */
+static struct settle wanted_settle(const struct job *j, int i)
+{
+	struct settle s = {.mode = REMOTE_KEEP_MODE, .mtime = REMOTE_KEEP_MTIME};
+
+	if (j->argc > i && strcmp(j->argv[i], "-") != 0)
+		s.mode = strtol(j->argv[i], NULL, 8);
+	if (j->argc > i + 1 && strcmp(j->argv[i + 1], "-") != 0)
+		s.mtime = atoll(j->argv[i + 1]) * NS_PER_S;
+	return s;
+}
+
+/* write PATH whole|append|patch AT [BYTES [MODE|- [MTIME|-]]]; the step that failed is told, and
+ * what was settled in the same flight */
 static int do_write(struct job *j)
 {
+	struct settle settle = wanted_settle(j, 4);
 	enum write_how how;
 	struct stream *s;
 	const char *step = "open";
@@ -282,31 +296,29 @@ static int do_write(struct job *j)
 		rc = feed(j, s, j->argc > 3 ? j->argv[3] : "");
 		if (rc == 0) {
 			step = "finish";
-			rc = stream_finish(s, &j->ctx);
+			rc = stream_finish(s, j->argc > 4 ? &settle : NULL, &j->ctx);
 		}
 		stream_close(s);
 	}
 	if (rc != 0)
 		add_field(&j->out, "step", step);
+	if (rc == 0 && settle.done) {
+		buf_adds(&j->out, ", \"entry\": ");
+		add_entry(&j->out, &settle.entry);
+	}
 	return rc;
 }
 
 /* settle PATH [MODE|-] [MTIME|-] */
 static int do_settle(struct job *j)
 {
-	struct entry e = {0};
-	int64_t mode = REMOTE_KEEP_MODE, mtime = REMOTE_KEEP_MTIME;
+	struct settle s = wanted_settle(j, 1);
+	int rc = remote_settle(j->drive->remote, j->argv[0], s.mode, s.mtime, &s.entry, &j->ctx);
 
-	if (j->argc > 1 && strcmp(j->argv[1], "-") != 0)
-		mode = strtol(j->argv[1], NULL, 8);
-	if (j->argc > 2 && strcmp(j->argv[2], "-") != 0)
-		mtime = atoll(j->argv[2]) * NS_PER_S;
-	int rc = remote_settle(j->drive->remote, j->argv[0], mode, mtime, &e, &j->ctx);
 	if (rc == 0) {
 		buf_adds(&j->out, ", \"entry\": ");
-		add_entry(&j->out, &e);
+		add_entry(&j->out, &s.entry);
 	}
-	entry_clear(&e);
 	return rc;
 }
 

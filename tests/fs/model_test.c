@@ -71,6 +71,7 @@ static struct mem_traits random_traits(struct world *w)
 		.no_rename_over = world_chance(w, 10),
 		.sloppy = world_chance(w, 30),
 		.no_symlink = world_chance(w, 10),
+		.settles_behind = world_chance(w, 50),
 	};
 }
 

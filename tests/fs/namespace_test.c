@@ -319,6 +319,33 @@ static void test_opendir_is_a_snapshot(void **state)
 	stop();
 }
 
+/* Grown and cut back to what the server has: it is asked for no bytes, and told the time. */
+static void test_there_and_back_is_a_change(void **state)
+{
+	(void)state;
+	struct entry e;
+	struct handle *h;
+	struct stat st = {0};
+	bool keep;
+
+	start(&(struct mem_traits){0});
+	mem_put(server, "/f", "abc", 3);
+	struct node *f = look(fs_root(fs), "f");
+	assert_int_equal(
+		set(f, FS_SET_MTIME, (struct stat){.st_mtim = {.tv_sec = 1000000000}}, &st), 0);
+	assert_int_equal(fs_open(fs, f, O_RDWR, &h, &keep, &ctx), 0);
+	int64_t before = clock_realtime() - NS_PER_S;
+	assert_int_equal(set(f, FS_SET_SIZE, (struct stat){.st_size = 10}, &st), 0);
+	assert_int_equal(set(f, FS_SET_SIZE, (struct stat){.st_size = 3}, &st), 0);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_int_equal(fault_calls(plan, FAULT_OPEN_WRITE), 0);
+	fs_release(h);
+	assert_int_equal(mem_stat(server, "/f", &e), 0);
+	assert_true(e.mtime >= before);
+	entry_clear(&e);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -326,6 +353,7 @@ int main(void)
 		cmocka_unit_test(test_a_lost_reply_is_looked_into),
 		cmocka_unit_test(test_rename_rules),
 		cmocka_unit_test(test_rename_over_by_hand),
+		cmocka_unit_test(test_there_and_back_is_a_change),
 		cmocka_unit_test(test_times_and_modes),
 		cmocka_unit_test(test_a_server_without_times_or_modes),
 		cmocka_unit_test(test_read_only),

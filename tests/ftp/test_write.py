@@ -120,3 +120,89 @@ def test_lost_connection_is_not_a_refusal():
     with mounted(VSFTPD) as (server, drive):
         server.cut_data("STOR", 1 << 20, None)
         assert drive.error("write", "/f", "whole", 0, "*30000000") in ("ECONNRESET", "EPIPE")
+
+
+STAMP = 981173106
+
+
+def settled(drive, path, content="abc"):
+    """Write and settle in one call: the entry, None where the server does not bear that."""
+    return drive.ok("write", path, "whole", 0, content, "640", STAMP).get("entry")
+
+
+def test_settling_travels_with_the_bytes():
+    with mounted(VSFTPD) as (server, drive):
+        settled(drive, "/first")  # learns how a time is set
+        entry = settled(drive, "/new")
+        assert drive.said() == [["STOR /new", "SITE CHMOD 0640 /new", "MDTM 20010203040506 /new",
+                                 "SIZE /new", "MDTM /new"]]
+        assert (entry["size"], entry["mtime"], entry["mode"]) == (3, STAMP, 0o640)
+        for path in ("/first", "/new"):
+            assert (server.tree.get(path).mtime, server.tree.get(path).mode) == (STAMP, 0o640)
+
+
+def test_settling_a_big_one_costs_no_flight_either():
+    with mounted(VSFTPD) as (_, drive):
+        settled(drive, "/first")
+        assert settled(drive, "/big", "*5000000")["size"] == 5000000
+        assert len(drive.said()) == 1
+
+
+@pytest.mark.parametrize("persona", [p for p in ALL if p is not VSFTPD], ids=lambda p: p.name)
+def test_nobody_else_is_asked_behind_a_transfer(persona):
+    with after_data(persona, {}) as (_, drive):
+        assert settled(drive, "/new") is None
+        assert [flight for flight in drive.said() if len(flight) > 1] == []
+
+
+@pytest.mark.parametrize("what", ["553 Could not create file.", "425 Failed to establish connection."])
+def test_a_refused_upload_keeps_the_dialogue_in_step(what):
+    with mounted(VSFTPD, {"/d/old": b"old"}) as (server, drive):
+        server.reply("STOR", what)
+        answer = drive.do("write", "/d/old", "whole", 0, "abcd", "600", "-")
+        assert answer["error"] and "entry" not in answer
+        assert drive.ok("stat", "/d/old")["entry"]["size"] == 3
+        assert settled(drive, "/d/old", "abcd")["size"] == 4
+
+
+@pytest.mark.parametrize("what", ["451 Failure writing to local file.", "426 Failure reading."])
+def test_a_failed_upload_keeps_the_dialogue_in_step(what):
+    with mounted(VSFTPD, {"/d/old": b"old"}) as (server, drive):
+        server.cut_data("STOR", 2, what)
+        assert drive.do("write", "/d/new", "whole", 0, "abcd", "600", "-")["error"]
+        assert drive.ok("stat", "/d/old")["entry"]["size"] == 3
+        assert settled(drive, "/d/new", "abcd")["size"] == 4
+
+
+def test_an_answer_out_of_turn_is_no_yes():
+    """SIZE is only believed behind the 226."""
+    with mounted(VSFTPD) as (server, drive):
+        server.cut_data("STOR", 3, "213 3")
+        answer = drive.do("write", "/f", "whole", 0, "abc", "600", "-")
+        assert answer["error"] == "ECONNRESET" and "entry" not in answer
+        assert settled(drive, "/f")["size"] == 3
+
+
+def test_answers_that_are_lost_after_the_yes_are_asked_for_again():
+    with mounted(VSFTPD) as (server, drive):
+        server.drop_at("SIZE")
+        assert settled(drive, "/f") is None
+        assert drive.ok("settle", "/f")["entry"]["size"] == 3
+        assert server.tree.get("/f").mode == 0o640
+
+
+def test_settling_finds_the_way_to_set_a_time():
+    with mounted(VSFTPD) as (server, drive):
+        assert settled(drive, "/f")["mtime"] == STAMP
+        assert server.tree.get("/f").mtime == STAMP
+
+
+def test_uploads_side_by_side():
+    """As many as there are connections but one, which is for commands."""
+    with mounted(VSFTPD, drive={"conns": 5}) as (server, drive):
+        server.gather("STOR", 4)
+        for i in range(8):
+            drive.start(str(i), "write", f"/{i}", "whole", 0, "*20000", "640", STAMP)
+        assert [drive.finish(str(i))["error"] for i in range(8)] == [None] * 8
+        assert all(server.tree.read(f"/{i}") == pattern(20000) for i in range(8))
+        assert server.logins() == 4

@@ -117,6 +117,10 @@ class Server:
         """Carry the command out, then close the connection instead of answering."""
         self._rule(verb, "swallow", count=count, skip=skip)
 
+    def gather(self, verb, n):
+        """Carry the next n commands out only when all of them have come, on n connections."""
+        self._rule(verb, "gather", threading.Barrier(n, timeout=5), count=n)
+
     def mute(self, verb, count=1, skip=0):
         """Never answer, and keep the connection."""
         self._rule(verb, "mute", count=count, skip=skip)
@@ -242,6 +246,7 @@ class Link(Session):
         self.open = True
         self.flight = 0
         self.buffer = b""
+        self.lines = []        # of the flight that is being answered
         self.held = None       # replies that are kept back to be sent out of order
         self.swallowing = False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -253,7 +258,7 @@ class Link(Session):
             if self.greet():
                 while self.one_flight():
                     pass
-        except (Gone, OSError, ssl.SSLError):
+        except (Gone, OSError, ssl.SSLError, threading.BrokenBarrierError):
             pass
         finally:
             self.close_data()
@@ -276,7 +281,7 @@ class Link(Session):
         return 0 < self.server.limit < len(self.server.alive())
 
     def one_flight(self):
-        lines = self.next_flight()
+        lines = self.lines = self.next_flight()
         if not lines:
             return False
         self.flight += 1
@@ -293,6 +298,15 @@ class Link(Session):
         for text in reversed(held):
             self.say(text)
         return True
+
+    def take_behind(self):
+        """What was sent while a transfer ran, without waiting for its final reply, is of its flight."""
+        if self.held is None and self.readable(0):
+            self.buffer += self.sock.recv(1 << 16)
+            behind = self.complete_lines()
+            for line in behind:
+                self.server.record(self.number, self.flight, line)
+            self.lines += behind
 
     def next_flight(self):
         """Every line that comes before the peer goes quiet."""
@@ -339,6 +353,8 @@ class Link(Session):
             return
         if what == "delay":
             self.server.stopping.wait(rule.arg)
+        if what == "gather":
+            rule.arg.wait()
         self.swallowing = what == "swallow"
         self.obey(verb, arg)
         if self.swallowing:

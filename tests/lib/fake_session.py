@@ -1,6 +1,6 @@
 """fake_session - what each FTP command does on one connection of the fake server.
 
-Knows nothing of bytes on the control connection: say() and start_tls() are the subclass's."""
+Knows nothing of bytes on the control connection: say(), take_behind() and start_tls() are the subclass's."""
 
 import calendar
 import contextlib

@@ -8,6 +8,9 @@ import time
 from fake_tree import Refused, dos_line, facts, unix_line
 
 
+UPLOADS = {"STOR", "APPE"}
+
+
 class Gone(Exception):
     """This connection ends here."""
 
@@ -127,6 +130,8 @@ class Transfers:
             data.close()
         if final is None:
             raise Gone
+        if verb in UPLOADS:
+            self.take_behind()
         self.say(final)
 
     def on_broken_data(self, verb, error):

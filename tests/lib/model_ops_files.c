@@ -18,11 +18,6 @@ static struct mhandle *free_handle(struct world *w)
 	return NULL;
 }
 
-static bool writes(const struct mhandle *h)
-{
-	return (h->flags & O_ACCMODE) != O_RDONLY;
-}
-
 static struct mhandle *pick_handle(struct world *w, bool writing)
 {
 	struct mhandle *v[WORLD_HANDLES];
@@ -219,11 +214,11 @@ static size_t random_size(struct world *w, const struct mnode *m)
 	}
 }
 
-static void resized(struct mnode *m, size_t size, int64_t before)
+static void resized(struct world *w, struct mnode *m, size_t size, int64_t before)
 {
 	/* Without a change of size POSIX leaves it open whether the time changes; and what is cut
-	 * back to the bytes that the server has keeps the server's time. */
-	if (size < m->size)
+	 * back to the bytes that the server has keeps the server's time where none can be set. */
+	if (size < m->size && w->rig->traits.no_set_mtime)
 		touch(m, 0);
 	else
 		touch(m, size != m->size || m->mtime > before ? before : m->mtime);
@@ -289,7 +284,7 @@ static void do_truncate(struct world *w)
 		world_forget(w, n);
 	if (rc)
 		return;
-	resized(m, size, before);
+	resized(w, m, size, before);
 	if (h)
 		check_attr(w, m, &attr);
 	if (m->parent && !world_writes(w, m)) /* nobody's close will store it */
@@ -329,56 +324,14 @@ static void do_allocate(struct world *w)
 	rc = fs_fallocate(h->h, mode, (int64_t)at, (int64_t)len, &w->rig->ctx);
 	if (world_spoilt(w, "fallocate", rc, mode ? -EOPNOTSUPP : 0) || rc)
 		return;
-	resized(h->m, at + len > h->m->size ? at + len : h->m->size, before);
-}
-
-/* A commit failed: every other handle that writes has to be told, once.  Unless what h was told is
- * itself an older failure: then perhaps. */
-static void owe_others(struct world *w, const struct mhandle *h)
-{
-	for (int i = 0; i < WORLD_HANDLES; i++) {
-		struct mhandle *other = &w->handles[i];
-
-		if (other->m != h->m || other == h || !writes(other))
-			continue;
-		other->owed |= !h->maybe && !h->m->doubt;
-		other->maybe = true;
-	}
-}
-
-/* flush or fsync: 0 is a promise that the server has it all. */
-static int flush_handle(struct world *w, struct mhandle *h, bool sync)
-{
-	bool owed = h->owed && writes(h);
-	int rc;
-
-	world_log(w, "%s \"%s\"", sync ? "fsync" : "flush", h->m->name);
-	rc = sync ? fs_fsync(h->h, &w->rig->ctx) : fs_flush(h->h, &w->rig->ctx);
-	if (!rc && owed)
-		world_fail(w, "\"%s\": an earlier commit failed, and this handle is not told",
-			   h->m->name);
-	if (w->paused)
-		h->owed = false;
-	if (rc && w->paused && w->rig->faults) /* an older failure is told once to each handle */
-		rc = sync ? fs_fsync(h->h, &w->rig->ctx) : fs_flush(h->h, &w->rig->ctx);
-	if (world_spoilt(w, sync ? "fsync" : "flush", rc, 0)) {
-		guess_stored(w, h->m);
-		owe_others(w, h);
-		h->owed = h->maybe = false;
-		return rc;
-	}
-	h->maybe = false;
-	/* Somebody who only reads promises nothing about what others write when he closes. */
-	if (sync || writes(h))
-		check_stored(w, h->m);
-	return 0;
+	resized(w, h->m, at + len > h->m->size ? at + len : h->m->size, before);
 }
 
 static void do_flush(struct world *w)
 {
 	struct mhandle *h = pick_handle(w, world_chance(w, 80));
 
-	if (!h || flush_handle(w, h, world_chance(w, 50)))
+	if (!h || world_flush(w, h, world_chance(w, 50)))
 		return;
 	check_path(w, h->m);
 }
@@ -386,7 +339,7 @@ static void do_flush(struct world *w)
 void world_close(struct world *w, struct mhandle *h, bool flush)
 {
 	struct mnode *m = h->m;
-	bool told = flush && flush_handle(w, h, false) == 0 && writes(h);
+	bool told = flush && world_flush(w, h, false) == 0 && handle_is_for_writing(h);
 	bool last = m->handles == 1 && m->parent;
 
 	m->doubt |= !told; /* its last words are a commit, too */

@@ -257,10 +257,15 @@ const char *pick_name(struct world *w)
 	return names[world_random(w, sizeof(names) / sizeof(names[0]))];
 }
 
+bool handle_is_for_writing(const struct mhandle *h)
+{
+	return (h->flags & O_ACCMODE) != O_RDONLY;
+}
+
 bool world_writes(const struct world *w, const struct mnode *m)
 {
 	for (int i = 0; i < WORLD_HANDLES; i++)
-		if (w->handles[i].m == m && (w->handles[i].flags & O_ACCMODE) != O_RDONLY)
+		if (w->handles[i].m == m && handle_is_for_writing(&w->handles[i]))
 			return true;
 	return false;
 }

@@ -88,6 +88,7 @@ int64_t world_now(void);	    /* whole second */
 void world_path(struct world *w, const struct mnode *dir, const char *name, struct buf *out);
 /* The node of m, with one lookup for the caller (world_forget); 0 or an error of a fault. */
 int world_node(struct world *w, const struct mnode *m, struct node **out);
+bool handle_is_for_writing(const struct mhandle *h);
 /* Is m open for writing? */
 bool world_writes(const struct world *w, const struct mnode *m);
 void world_forget(struct world *w, struct node *n);
@@ -120,6 +121,8 @@ struct mnode *pick_any(struct world *w);  /* may be NULL */
 const char *pick_name(struct world *w);
 int64_t touch(struct mnode *m,
 	      int64_t before); /* content changed at `before` or later; returns it */
+/* flush or fsync: 0 is a promise that the server has it all. */
+int world_flush(struct world *w, struct mhandle *h, bool sync);
 void world_close(struct world *w, struct mhandle *h, bool flush);
 void world_close_all(struct world *w);
 void world_end(struct world *w); /* closes everything, then checks both sides */

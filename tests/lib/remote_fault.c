@@ -128,15 +128,7 @@ static int fault_space(struct remote *r, struct space *out, const struct opctx *
 static int fault_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
 			struct entry *out, const struct opctx *ctx)
 {
-	struct verdict v = judge(r, FAULT_SETTLE);
-	int rc = v.kind == FAULT_BEFORE ? v.error
-					: remote_settle(inner_of(r), path, mode, mtime, out, ctx);
-
-	if (v.kind != FAULT_AFTER)
-		return rc;
-	if (!rc)
-		entry_clear(out);
-	return v.error;
+	SPOIL(r, FAULT_SETTLE, remote_settle(inner_of(r), path, mode, mtime, out, ctx));
 }
 
 static int die(struct fault_stream *s, int error)
@@ -193,7 +185,20 @@ static void stream_op_park(struct stream *stream)
 	stream_park(((struct fault_stream *)stream)->inner);
 }
 
-static int stream_op_finish(struct stream *stream, const struct opctx *ctx)
+/* The yes to the bytes comes, and then the link breaks: before the rest was done, or after. */
+static int finish_and_settle(struct fault_stream *s, struct settle *settle, const struct opctx *ctx)
+{
+	struct verdict v = fault_judge(s->plan, FAULT_SETTLE);
+	int rc = stream_finish(s->inner, v.kind == FAULT_BEFORE ? NULL : settle, ctx);
+
+	if (settle->done)
+		fault_count_carried(s->plan, FAULT_SETTLE);
+	if (v.kind == FAULT_AFTER)
+		settle->done = false;
+	return rc;
+}
+
+static int stream_op_finish(struct stream *stream, struct settle *settle, const struct opctx *ctx)
 {
 	struct fault_stream *s = (struct fault_stream *)stream;
 	struct verdict v;
@@ -205,7 +210,7 @@ static int stream_op_finish(struct stream *stream, const struct opctx *ctx)
 	if (v.kind == FAULT_BEFORE)
 		return die(s, v.error);
 	fault_count_carried(s->plan, FAULT_FINISH);
-	rc = stream_finish(s->inner, ctx);
+	rc = settle ? finish_and_settle(s, settle, ctx) : stream_finish(s->inner, NULL, ctx);
 	return v.kind == FAULT_AFTER ? die(s, v.error) : rc;
 }
 

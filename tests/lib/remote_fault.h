@@ -64,6 +64,10 @@ void fault_reseed(struct fault_plan *p, uint64_t seed);
 /* Nothing is carried out whose reply is then lost, meanwhile (AFTER). */
 void fault_spare_after(struct fault_plan *p, bool on);
 
+/* Call fn once, in the middle of the next call of op: in its thread, without any lock.  NULL: not
+ * any more. */
+void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *arg), void *arg);
+
 uint64_t fault_calls(struct fault_plan *p, enum fault_op op);	/* asked of us */
 uint64_t fault_carried(struct fault_plan *p, enum fault_op op); /* passed on to the inner remote */
 uint64_t fault_injected(struct fault_plan *p, enum fault_kind kind);

@@ -23,6 +23,9 @@ struct fault_plan {
 	uint64_t carried[FAULT_OPS] GUARDED_BY(lock);
 	uint64_t injected[FAULT_KINDS] GUARDED_BY(lock);
 	bool paused GUARDED_BY(lock), spare_after GUARDED_BY(lock);
+	enum fault_op during GUARDED_BY(lock);
+	void (*meanwhile)(void *arg) GUARDED_BY(lock);
+	void *arg GUARDED_BY(lock);
 };
 
 struct fault_plan *fault_plan_create(uint64_t seed)
@@ -108,6 +111,15 @@ void fault_spare_after(struct fault_plan *p, bool on)
 	mutex_unlock(&p->lock);
 }
 
+void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *arg), void *arg)
+{
+	mutex_lock(&p->lock);
+	p->during = op;
+	p->meanwhile = fn;
+	p->arg = arg;
+	mutex_unlock(&p->lock);
+}
+
 /* splitmix64 */
 static uint64_t random_locked(struct fault_plan *p) REQUIRES(p->lock)
 {
@@ -141,15 +153,24 @@ static bool applies_locked(struct fault_plan *p, const struct rule *r, enum faul
 struct verdict fault_judge(struct fault_plan *p, enum fault_op op)
 {
 	struct verdict v = {FAULT_KINDS, 0};
+	void (*meanwhile)(void *arg) = NULL;
+	void *arg;
 
 	mutex_lock(&p->lock);
 	p->calls[op]++;
+	arg = p->arg;
+	if (op == p->during) {
+		meanwhile = p->meanwhile;
+		p->meanwhile = NULL;
+	}
 	for (size_t i = 0; i < p->n && !p->paused && v.kind == FAULT_KINDS; i++)
 		if (applies_locked(p, &p->rules[i], op)) {
 			v = (struct verdict){p->rules[i].kind, p->rules[i].error};
 			p->injected[v.kind]++;
 		}
 	mutex_unlock(&p->lock);
+	if (meanwhile)
+		meanwhile(arg);
 	if (v.kind == FAULT_DELAY)
 		nanosleep(&(struct timespec){.tv_nsec = FAULT_DELAY_NS}, NULL);
 	return v;

@@ -280,7 +280,10 @@ static int op_settle(struct remote *r, const char *path, int64_t mode, int64_t m
 		op_set_mode(r, path, (uint32_t)mode, ctx);
 	if (mtime != REMOTE_KEEP_MTIME)
 		op_set_mtime(r, path, mtime, ctx);
-	return mem_stat(m, path, out);
+	rc = mem_stat(m, path, out);
+	if (!rc)
+		entry_clear(out);
+	return rc;
 }
 
 static void op_describe(struct remote *r, struct buf *out)

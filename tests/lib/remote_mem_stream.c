@@ -11,6 +11,8 @@ struct mem_stream {
 	struct mem_server *server;
 	struct mem_node *node;
 	size_t at; /* of a read */
+	struct remote *remote;
+	char *path; /* of a write */
 };
 
 static ssize_t mem_read(struct stream *s, void *to, size_t n, const struct opctx *ctx)
@@ -50,10 +52,15 @@ static void mem_park(struct stream *s)
 	(void)s;
 }
 
-static int mem_finish(struct stream *s, const struct opctx *ctx)
+static int mem_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
-	(void)s;
-	return opctx_check(ctx);
+	struct mem_stream *self = (struct mem_stream *)s;
+	int rc = opctx_check(ctx);
+
+	if (!rc && settle && self->server->traits.settles_behind)
+		settle->done = remote_settle(self->remote, self->path, settle->mode, settle->mtime,
+					     &settle->entry, ctx) == 0;
+	return rc;
 }
 
 static void mem_close(struct stream *s)
@@ -63,6 +70,7 @@ static void mem_close(struct stream *s)
 	mutex_lock(&self->server->lock);
 	mem_unref_locked(self->node);
 	mutex_unlock(&self->server->lock);
+	free(self->path);
 	free(self);
 }
 
@@ -84,9 +92,10 @@ static int no_write(struct stream *s, const void *from, size_t n, const struct o
 	return -EBADF;
 }
 
-static int no_finish(struct stream *s, const struct opctx *ctx)
+static int no_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
 	(void)s;
+	(void)settle;
 	(void)ctx;
 	return -EBADF;
 }
@@ -107,8 +116,9 @@ static const struct stream_ops write_ops = {
 	.close = mem_close,
 };
 
-static struct stream *stream_on_locked(struct mem_server *m, struct mem_node *n,
-				       const struct stream_ops *ops, size_t at) REQUIRES(m->lock)
+static struct mem_stream *stream_on_locked(struct mem_server *m, struct mem_node *n,
+					   const struct stream_ops *ops, size_t at)
+	REQUIRES(m->lock)
 {
 	struct mem_stream *s = calloc(1, sizeof(*s));
 
@@ -119,7 +129,7 @@ static struct stream *stream_on_locked(struct mem_server *m, struct mem_node *n,
 	s->node = n;
 	s->at = at;
 	n->refs++;
-	return &s->stream;
+	return s;
 }
 
 int mem_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
@@ -136,7 +146,7 @@ int mem_open_read(struct remote *r, const char *path, int64_t from, struct strea
 	if (!rc && n->type == ENTRY_DIR)
 		rc = -EISDIR;
 	if (!rc)
-		*out = stream_on_locked(m, n, &read_ops, (size_t)from);
+		*out = &stream_on_locked(m, n, &read_ops, (size_t)from)->stream;
 	mutex_unlock(&m->lock);
 	return rc;
 }
@@ -163,7 +173,12 @@ int mem_open_write(struct remote *r, const char *path, enum write_how how, int64
 		if (how == WRITE_WHOLE)
 			n->size = 0;
 		n->mtime = mem_whole_second(clock_realtime());
-		*out = stream_on_locked(m, n, &write_ops, 0);
+		struct mem_stream *s = stream_on_locked(m, n, &write_ops, 0);
+		s->remote = r;
+		s->path = strdup(path);
+		if (!s->path)
+			abort();
+		*out = &s->stream;
 	}
 	mutex_unlock(&m->lock);
 	return rc;

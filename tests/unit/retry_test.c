@@ -473,7 +473,7 @@ static void test_streams_pass(void **state)
 	fault_nth(b.plan, FAULT_FINISH, FAULT_AFTER, -ECONNRESET, 1, 1);
 	assert_int_equal(remote_open_write(b.remote, "/up", WRITE_WHOLE, 0, &s, &b.ctx), 0);
 	assert_int_equal(stream_write(s, "abc", 3, &b.ctx), 0);
-	assert_int_equal(stream_finish(s, &b.ctx), -ECONNRESET);
+	assert_int_equal(stream_finish(s, NULL, &b.ctx), -ECONNRESET);
 	stream_close(s);
 	assert_int_equal(fault_calls(b.plan, FAULT_OPEN_READ), 1);
 	assert_int_equal(fault_calls(b.plan, FAULT_OPEN_WRITE), 1);
