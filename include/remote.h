@@ -134,6 +134,12 @@ struct stream_ops {
 	/* All n bytes, or -errno.  Where the server refuses in the middle its reply decides the
 	 * errno (452: -ENOSPC), not the broken pipe. */
 	int (*write)(struct stream *s, const void *from, size_t n, const struct opctx *ctx);
+	/* The same for [at, at+n) of the local file `fd`, copied by nobody: those bytes stay as
+	 * they are until the stream is finished or closed.  Count of bytes taken, at least one, or
+	 * -errno.  `wait` false: -EAGAIN when the connection takes nothing now.  -EOPNOTSUPP:
+	 * nothing was taken, write() them. */
+	ssize_t (*send)(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+			const struct opctx *ctx);
 	void (*park)(struct stream *s);
 	/* Write streams: end of data; wait for the server's final reply.  0 means that it said yes.
 	 *
@@ -184,6 +190,8 @@ void remote_destroy(struct remote *r);
 
 ssize_t stream_read(struct stream *s, void *to, size_t n, const struct opctx *ctx);
 int stream_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx);
+ssize_t stream_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+		    const struct opctx *ctx);
 void stream_park(struct stream *s);
 int stream_finish(struct stream *s, struct settle *settle, const struct opctx *ctx);
 void stream_close(struct stream *s);

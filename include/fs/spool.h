@@ -58,6 +58,9 @@ int spool_fill(struct spool *s, const void *from, size_t n,
 /* Bytes at [at, at+n) clipped to size; every byte must be present or beyond base_size.  Count or
  * -errno. */
 ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at);
+/* Has the local file itself every byte of [from, to), so that they can be sent from it?  What lies
+ * beyond its end is zeros that spool_read() makes up. */
+bool spool_solid(const struct spool *s, int64_t from, int64_t to);
 int spool_truncate(struct spool *s, int64_t size);
 /* Must bytes of [from, to) come from the server before they can be read? */
 bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct extent *gap);

@@ -34,6 +34,10 @@ int data_handshake(struct data *d, void *control_ssl, bool insecure, short *want
 
 ssize_t data_read(struct data *d, void *to, size_t n, short *want); /* 0: end */
 ssize_t data_write(struct data *d, const void *from, size_t n, short *want);
+/* Bytes of the local file `fd`, which has all n of them, from the page cache: a count, or -errno.
+ * -EOPNOTSUPP under TLS, or where that file cannot be sent so; -EIO: it could not be read.  SIGPIPE
+ * is ignored by the process: there is no flag for it here. */
+ssize_t data_send_file(struct data *d, int fd, int64_t at, size_t n, short *want);
 /* End of what we send: close_notify, then FIN, then read to the peer's end, since closing with
  * unread bytes (TLS 1.3 tickets) resets the connection and loses the tail of an upload. */
 int data_finish(struct data *d, short *want);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Names are drawn at random: a spool that an earlier process left behind under the same pid is
@@ -186,6 +187,14 @@ ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at)
 	/* The local file ends before the file that the application sees: zeros. */
 	memset((char *)to + done, 0, n - done);
 	return (ssize_t)n;
+}
+
+bool spool_solid(const struct spool *s, int64_t from, int64_t to)
+{
+	struct extent gap;
+	struct stat st;
+
+	return !spool_missing(s, from, to, &gap) && fstat(s->fd, &st) == 0 && st.st_size >= to;
 }
 
 int spool_truncate(struct spool *s, int64_t size)

@@ -14,7 +14,12 @@
 #include "fs/commit.h"
 #include "fs/reader.h"
 
-enum { CHUNK = 256 << 10 };
+enum {
+	CHUNK = 256 << 10,
+	PAGES_MIN = 64 << 10, /* below, two copies are cheaper than the pages' bookkeeping */
+	PAGES_MAX = 1 << 20,
+	BEHIND_MAX = 4 << 20, /* what a follower may leave to later */
+};
 
 enum { TRIES_IN_VAIN = 3 };
 
@@ -259,29 +264,64 @@ static void sent_some(struct commit *c)
 	c->progress = clock_monotonic();
 }
 
-static int send_spool(struct commit *c)
+static void about_to_send(struct commit *c, int64_t n)
+{
+	if (c->stored.to == UPLOAD_TAIL)
+		atomic_store(&c->file->append_end, c->stored.sent + n);
+}
+
+/* A step of sending; a count, or -errno. */
+static ssize_t send_copy(struct commit *c, char *bytes)
 {
 	struct stored *s = &c->stored;
-	char *bytes = malloc(CHUNK);
-	int rc = bytes ? 0 : -ENOMEM;
+	ssize_t n = spool_read(c->spool, bytes, CHUNK, s->sent);
+	int rc;
 
-	while (rc == 0 && s->sent < c->spool->size) {
-		ssize_t n = spool_read(c->spool, bytes, CHUNK, s->sent);
+	if (n <= 0)
+		return n ? n : -EIO;
+	about_to_send(c, n);
+	rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
+	return rc ? rc : n;
+}
 
-		if (n <= 0) {
-			rc = n ? (int)n : -EIO;
-			break;
+/* The same without a copy of ours.  The spool's bytes that are sent must stay: whoever changes them
+ * drops the upload first, and from the end of the data on the file is busy. */
+static ssize_t send_pages(struct commit *c, bool wait)
+{
+	struct stored *s = &c->stored;
+	int64_t n = c->spool->size - s->sent;
+
+	if (n > PAGES_MAX)
+		n = PAGES_MAX;
+	if (n < PAGES_MIN || !spool_solid(c->spool, s->sent, s->sent + n))
+		return -EOPNOTSUPP;
+	about_to_send(c, n);
+	return stream_send(s->upload, c->spool->fd, s->sent, (size_t)n, wait, c->ctx);
+}
+
+/* Up to the end of the spool; a writer is kept waiting only when it is far ahead. */
+static int send_spool(struct commit *c, bool follow)
+{
+	struct stored *s = &c->stored;
+	char *bytes = NULL;
+	ssize_t n = 1;
+
+	while (n > 0 && s->sent < c->spool->size) {
+		n = send_pages(c, !follow || c->spool->size - s->sent > BEHIND_MAX);
+		if (n == -EOPNOTSUPP) {
+			if (!bytes && !(bytes = malloc(CHUNK)))
+				return -ENOMEM;
+			n = send_copy(c, bytes);
 		}
-		if (s->to == UPLOAD_TAIL)
-			atomic_store(&c->file->append_end, s->sent + n);
-		rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
-		if (rc == 0) {
+		if (n > 0) {
 			s->sent += n;
 			sent_some(c);
 		}
 	}
 	free(bytes);
-	return rc;
+	if (n == -EAGAIN && follow)
+		return 0;
+	return n < 0 ? (int)n : 0;
 }
 
 int upload_some(struct commit *c)
@@ -291,7 +331,7 @@ int upload_some(struct commit *c)
 	if (rc == 0 && !c->stored.upload)
 		rc = open_upload(c);
 	if (rc == 0)
-		rc = send_spool(c);
+		rc = send_spool(c, true);
 	if (rc)
 		upload_drop(&c->stored);
 	return rc;
@@ -405,7 +445,7 @@ static int try_once(struct commit *c)
 	if (!s->upload)
 		rc = open_upload(c);
 	if (rc == 0)
-		rc = send_spool(c);
+		rc = send_spool(c, false);
 	c->tail_sent = rc == 0 && s->to == UPLOAD_TAIL;
 	if (rc == 0)
 		rc = finish(c);

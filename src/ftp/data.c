@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -186,6 +187,23 @@ ssize_t data_write(struct data *d, const void *from, size_t n, short *want)
 	if (sent >= 0)
 		return sent;
 	*want = POLLOUT;
+	return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
+}
+
+ssize_t data_send_file(struct data *d, int fd, int64_t at, size_t n, short *want)
+{
+	off_t from = at;
+
+	if (d->ssl)
+		return -EOPNOTSUPP;
+	ssize_t sent = sendfile(d->fd, fd, &from, n);
+	if (sent > 0)
+		return sent;
+	*want = POLLOUT;
+	if (sent == 0)
+		return -EIO;
+	if (errno == EINVAL || errno == ENOSYS)
+		return -EOPNOTSUPP;
 	return errno == EWOULDBLOCK || errno == EINTR ? -EAGAIN : -errno;
 }
 

@@ -191,6 +191,13 @@ static int no_write(struct stream *s, const void *from, size_t n, const struct o
 	return -EBADF;
 }
 
+static ssize_t no_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+		       const struct opctx *ctx)
+{
+	(void)s, (void)fd, (void)at, (void)n, (void)wait, (void)ctx;
+	return -EBADF;
+}
+
 static int no_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
 	(void)s, (void)settle, (void)ctx;
@@ -200,6 +207,7 @@ static int no_finish(struct stream *s, struct settle *settle, const struct opctx
 static const struct stream_ops OPS = {
 	.read = transfer_read,
 	.write = no_write,
+	.send = no_send,
 	.park = transfer_park,
 	.finish = no_finish,
 	.close = read_close,

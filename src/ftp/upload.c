@@ -110,6 +110,17 @@ static int shake(struct transfer *t)
 	return rc == 0 ? 0 : why_broken(t, rc);
 }
 
+/* The connection took nothing: 0 to try again, or -errno; without `wait` -EAGAIN, unless the server
+ * has refused meanwhile. */
+static int await_room(struct transfer *t, short want, bool wait)
+{
+	int rc = wait ? await_data(t, want) : take_replies(t);
+
+	if (rc == 0 && t->verdict)
+		return -EIO; /* "complete" before we were */
+	return rc == 0 && !wait ? -EAGAIN : rc;
+}
+
 static int transfer_write(struct stream *stream, const void *from, size_t n,
 			  const struct opctx *ctx)
 {
@@ -128,12 +139,31 @@ static int transfer_write(struct stream *stream, const void *from, size_t n,
 			p += sent;
 			n -= (size_t)sent;
 		} else if (sent == -EAGAIN) {
-			rc = await_data(t, want);
-			if (rc == 0 && t->verdict)
-				rc = -EIO; /* "complete" before we were */
+			rc = await_room(t, want, true);
 		} else {
 			rc = why_broken(t, -ECONNRESET);
 		}
+	}
+	return rc;
+}
+
+static ssize_t transfer_send_file(struct stream *stream, int fd, int64_t at, size_t n, bool wait,
+				  const struct opctx *ctx)
+{
+	struct transfer *t = (struct transfer *)stream;
+	int rc = 0;
+
+	if (!t->x.s)
+		return -ECONNRESET;
+	t->x.ctx = ctx;
+	while (rc == 0) {
+		short want;
+		ssize_t sent = data_send_file(&t->d, fd, at, n, &want);
+		if (sent > 0)
+			stats_add(STAT_BYTES_OUT, sent);
+		if (sent > 0 || sent == -EOPNOTSUPP || sent == -EIO)
+			return sent;
+		rc = sent == -EAGAIN ? await_room(t, want, wait) : why_broken(t, -ECONNRESET);
 	}
 	return rc;
 }
@@ -241,6 +271,7 @@ static void no_park(struct stream *s)
 static const struct stream_ops OPS = {
 	.read = no_read,
 	.write = transfer_write,
+	.send = transfer_send_file,
 	.park = no_park,
 	.finish = transfer_finish,
 	.close = write_close,

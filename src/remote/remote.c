@@ -128,6 +128,12 @@ int stream_write(struct stream *s, const void *from, size_t n, const struct opct
 	return s->ops->write(s, from, n, ctx);
 }
 
+ssize_t stream_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+		    const struct opctx *ctx)
+{
+	return s->ops->send(s, fd, at, n, wait, ctx);
+}
+
 void stream_park(struct stream *s)
 {
 	s->ops->park(s);

@@ -180,6 +180,32 @@ static int stream_op_write(struct stream *stream, const void *from, size_t n,
 	return rc;
 }
 
+/* As a write; and a connection that takes nothing now, or one of a kind that copies. */
+static ssize_t stream_op_send(struct stream *stream, int fd, int64_t at, size_t n, bool wait,
+			      const struct opctx *ctx)
+{
+	struct fault_stream *s = (struct fault_stream *)stream;
+	struct verdict v;
+	ssize_t rc;
+
+	if (s->dead)
+		return s->dead;
+	if (fault_random(s->plan) % 4 == 0)
+		return -EOPNOTSUPP;
+	if (!wait && fault_random(s->plan) % 4 == 0)
+		return -EAGAIN;
+	v = fault_judge(s->plan, FAULT_WRITE);
+	if (v.kind == FAULT_BEFORE)
+		return die(s, v.error);
+	fault_count_carried(s->plan, FAULT_WRITE);
+	if (v.kind == FAULT_NOSPACE)
+		v.error = -ENOSPC;
+	rc = stream_send(s->inner, fd, at, n, wait, ctx);
+	if (v.kind == FAULT_DIE || v.kind == FAULT_NOSPACE || v.kind == FAULT_AFTER)
+		return die(s, v.error);
+	return rc;
+}
+
 static void stream_op_park(struct stream *stream)
 {
 	stream_park(((struct fault_stream *)stream)->inner);
@@ -225,6 +251,7 @@ static void stream_op_close(struct stream *stream)
 static const struct stream_ops fault_stream_ops = {
 	.read = stream_op_read,
 	.write = stream_op_write,
+	.send = stream_op_send,
 	.park = stream_op_park,
 	.finish = stream_op_finish,
 	.close = stream_op_close,

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "remote_mem_private.h"
@@ -45,6 +46,17 @@ static int mem_write(struct stream *s, const void *from, size_t n, const struct 
 	mem_add_locked(self->node, from, n);
 	mutex_unlock(&self->server->lock);
 	return 0;
+}
+
+static ssize_t mem_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+			const struct opctx *ctx)
+{
+	char bytes[4096];
+	ssize_t got = pread(fd, bytes, n < sizeof(bytes) ? n : sizeof(bytes), at);
+	int rc = got > 0 ? mem_write(s, bytes, (size_t)got, ctx) : -EIO;
+
+	(void)wait;
+	return rc ? rc : got;
 }
 
 static void mem_park(struct stream *s)
@@ -92,6 +104,15 @@ static int no_write(struct stream *s, const void *from, size_t n, const struct o
 	return -EBADF;
 }
 
+static ssize_t no_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
+		       const struct opctx *ctx)
+{
+	(void)fd;
+	(void)at;
+	(void)wait;
+	return no_write(s, NULL, n, ctx);
+}
+
 static int no_finish(struct stream *s, struct settle *settle, const struct opctx *ctx)
 {
 	(void)s;
@@ -103,6 +124,7 @@ static int no_finish(struct stream *s, struct settle *settle, const struct opctx
 static const struct stream_ops read_ops = {
 	.read = mem_read,
 	.write = no_write,
+	.send = no_send,
 	.park = mem_park,
 	.finish = no_finish,
 	.close = mem_close,
@@ -111,6 +133,7 @@ static const struct stream_ops read_ops = {
 static const struct stream_ops write_ops = {
 	.read = no_read,
 	.write = mem_write,
+	.send = mem_send,
 	.park = mem_park,
 	.finish = mem_finish,
 	.close = mem_close,

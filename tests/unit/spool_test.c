@@ -321,6 +321,23 @@ static void test_too_many_ranges(void **unused)
 	spool_destroy(s);
 }
 
+static void test_solid_is_what_the_local_file_has(void **unused)
+{
+	struct spool *s;
+
+	(void)unused;
+	assert_int_equal(spool_create(dir, 8, &s), 0);
+	assert_int_equal(spool_write(s, "abcd", 4, 8), 0);
+	assert_true(spool_solid(s, 8, 12));
+	assert_false(spool_solid(s, 4, 12)); /* a hole that only the server can fill */
+	assert_int_equal(spool_fill(s, "01234567", 8, 0), 0);
+	assert_true(spool_solid(s, 0, 12));
+	assert_int_equal(spool_truncate(s, 20), 0);
+	assert_false(spool_solid(s, 8, 20)); /* zeros that are in no file */
+	assert_true(spool_solid(s, 8, 12));
+	spool_destroy(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_failed_write),
 		cmocka_unit_test(test_emptying_the_empty_is_a_change),
 		cmocka_unit_test(test_too_many_ranges),
+		cmocka_unit_test(test_solid_is_what_the_local_file_has),
 	};
 
 	return cmocka_run_group_tests_name("spool", tests, make_dir, remove_dir);
