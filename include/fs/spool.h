@@ -36,20 +36,42 @@ void extents_free(struct extents *x);
 
 struct spool {
 	int fd;
+	uint64_t id;	   /* of the file's name; random, never 0 */
 	char *path;	   /* in the log when a commit fails */
 	int64_t size;	   /* of the file as the application sees it */
 	int64_t base_size; /* bytes of the server's file that may still be needed */
 	struct extents present, dirty;
-	bool whole;  /* the server's copy no longer counts (truncated to 0, or new): commit must
-		      * store everything */
-	bool shrunk; /* cut below what the server has: APPE cannot express it */
+	bool whole;	/* the server's copy no longer counts (truncated to 0, or new): commit must
+			 * store everything */
+	bool shrunk;	/* cut below what the server has: APPE cannot express it */
+	int sync_error; /* the local disk says once only that it lost something */
 };
+
+/* The name of a spool's file, and back: 0 when it is none. */
+enum { SPOOL_NAME_SIZE = sizeof "spool-0123456789abcdef" };
+void spool_name(uint64_t id, char out[SPOOL_NAME_SIZE]);
+uint64_t spool_name_id(const char *name);
+
+struct promise; /* fs/journal.h */
 
 /* Make an empty spool under dir for a file whose server copy has base_size bytes. */
 int spool_create(const char *dir, int64_t base_size, struct spool **out);
+/* The spool of a promise again, after a restart: present is what is dirty.  -ENOENT: its file is
+ * gone; -EIO: it lacks bytes that were promised.  What lies beyond the promised size is cut off. */
+int spool_open(const char *dir, const struct promise *p, struct spool **out);
+/* The bytes written so far are safe against a power cut (the name: journal_promise()).  An error
+ * stays. */
+int spool_sync(struct spool *s);
 /* Delete the file and free. */
 void spool_destroy(struct spool *s);
-/* Free but leave the file on disk (a commit that failed for good): somebody's data. */
+/* A commit that failed for good: somebody's data.  The file is now kept-<date>-<id> in the same
+ * directory, which s->path says, and survives a power cut under that name when this returns 0.
+ * After an error of the rename s->path is what it was, and journal_done() would let the next mount
+ * delete it. */
+int spool_keep(struct spool *s);
+/* The same for a file that nobody has open, without syncing; *kept is its new path, to be freed. */
+int spool_keep_file(const char *path, char **kept);
+/* Keep it, then free. */
 void spool_abandon(struct spool *s);
 /* All n, dirty.  One that fails does not grow the file.  -EFBIG: too many ranges, commit first. */
 int spool_write(struct spool *s, const void *from, size_t n, int64_t at);

@@ -2,36 +2,62 @@
 #include "fs/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Names are drawn at random: a spool that an earlier process left behind under the same pid is
- * somebody's data and must be neither opened nor searched past one by one. */
-static int open_new(const char *dir, char **path)
+#include "base/clock.h"
+#include "fs/disk.h"
+#include "fs/journal.h"
+
+void spool_name(uint64_t id, char out[SPOOL_NAME_SIZE])
+{
+	snprintf(out, SPOOL_NAME_SIZE, "spool-%016" PRIx64, id);
+}
+
+uint64_t spool_name_id(const char *name)
+{
+	char again[SPOOL_NAME_SIZE];
+	uint64_t id;
+
+	if (strncmp(name, "spool-", 6) != 0)
+		return 0;
+	id = strtoull(name + 6, NULL, 16);
+	spool_name(id, again);
+	return strcmp(name, again) == 0 ? id : 0;
+}
+
+static char *path_of(const char *dir, uint64_t id)
+{
+	char name[SPOOL_NAME_SIZE], *path;
+
+	spool_name(id, name);
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+/* Names are drawn at random: a spool that an earlier process left behind is somebody's data and
+ * must be neither opened nor searched past one by one. */
+static int open_new(const char *dir, struct spool *s)
 {
 	for (int tries = 0; tries < 16; tries++) {
-		uint32_t n;
-		char *p;
-		int fd;
-
-		if (getrandom(&n, sizeof n, 0) != sizeof n)
+		if (getrandom(&s->id, sizeof s->id, 0) != sizeof s->id)
 			return -EIO;
-		if (asprintf(&p, "%s/.spool-%ld-%08" PRIx32, dir, (long)getpid(), n) < 0)
+		if (s->id == 0)
+			continue;
+		s->path = path_of(dir, s->id);
+		if (!s->path)
 			return -ENOMEM;
-		fd = open(p, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd >= 0) {
-			*path = p;
-			return fd;
-		}
-		free(p);
-		if (errno != EEXIST)
-			return -errno;
+		s->fd = disk->create(s->path);
+		if (s->fd >= 0)
+			return 0;
+		free(s->path);
+		if (s->fd != -EEXIST)
+			return s->fd;
 	}
 	return -EEXIST;
 }
@@ -39,13 +65,12 @@ static int open_new(const char *dir, char **path)
 int spool_create(const char *dir, int64_t base_size, struct spool **out)
 {
 	struct spool *s = calloc(1, sizeof *s);
+	int rc;
 
 	if (!s)
 		return -ENOMEM;
-	s->fd = open_new(dir, &s->path);
-	if (s->fd < 0) {
-		int rc = s->fd;
-
+	rc = open_new(dir, s);
+	if (rc) {
 		free(s);
 		return rc;
 	}
@@ -54,43 +79,122 @@ int spool_create(const char *dir, int64_t base_size, struct spool **out)
 	return 0;
 }
 
-void spool_abandon(struct spool *s)
+static void spool_free(struct spool *s)
 {
-	if (!s)
-		return;
-	close(s->fd);
+	if (s->fd >= 0)
+		close(s->fd);
 	extents_free(&s->present);
 	extents_free(&s->dirty);
 	free(s->path);
 	free(s);
 }
 
+/* The bytes that were promised, as the application saw them: what was written behind them later was
+ * not. */
+static int open_promised(struct spool *s)
+{
+	int64_t length;
+
+	s->fd = disk_open(s->path, &length);
+	if (s->fd < 0)
+		return s->fd;
+	if (s->dirty.n && s->dirty.v[s->dirty.n - 1].to > length)
+		return -EIO;
+	return length > s->size ? disk->ftruncate(s->fd, s->size) : 0;
+}
+
+int spool_open(const char *dir, const struct promise *p, struct spool **out)
+{
+	struct spool *s = calloc(1, sizeof *s);
+	int rc = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->fd = -1;
+	s->id = p->id;
+	s->size = p->size;
+	s->base_size = p->base_size;
+	s->whole = p->whole;
+	s->shrunk = p->shrunk;
+	s->path = path_of(dir, p->id);
+	if (!s->path)
+		rc = -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < p->dirty.n; i++) {
+		rc = extents_add(&s->dirty, p->dirty.v[i].from, p->dirty.v[i].to);
+		if (rc == 0)
+			rc = extents_add(&s->present, p->dirty.v[i].from, p->dirty.v[i].to);
+	}
+	if (rc == 0)
+		rc = open_promised(s);
+	if (rc) {
+		spool_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+int spool_sync(struct spool *s)
+{
+	if (s->sync_error == 0)
+		s->sync_error = disk->fdatasync(s->fd);
+	return s->sync_error;
+}
+
+int spool_keep_file(const char *path, char **kept)
+{
+	const char *name = strrchr(path, '/') + 1;
+	time_t now = (time_t)(clock_realtime() / NS_PER_S);
+	char date[16] = "";
+	struct tm tm;
+	int rc;
+
+	if (gmtime_r(&now, &tm))
+		strftime(date, sizeof date, "%Y-%m-%d", &tm);
+	if (asprintf(kept, "%.*skept-%s-%016" PRIx64, (int)(name - path), path, date,
+		     spool_name_id(name)) < 0)
+		return -ENOMEM;
+	rc = disk->rename(path, *kept);
+	if (rc)
+		free(*kept);
+	return rc;
+}
+
+/* Without the directory's fsync a power cut could bring back the old name, which nobody is promised
+ * any more, and the next mount would delete it. */
+int spool_keep(struct spool *s)
+{
+	char *kept, *slash;
+	int synced = spool_sync(s), rc;
+
+	if (spool_name_id(strrchr(s->path, '/') + 1) == 0)
+		return 0;
+	rc = spool_keep_file(s->path, &kept);
+	if (rc)
+		return rc;
+	free(s->path);
+	s->path = kept;
+	slash = strrchr(kept, '/');
+	*slash = '\0';
+	rc = disk->fsync_dir(kept);
+	*slash = '/';
+	return rc ? rc : synced;
+}
+
+void spool_abandon(struct spool *s)
+{
+	if (!s)
+		return;
+	spool_keep(s);
+	spool_free(s);
+}
+
 void spool_destroy(struct spool *s)
 {
 	if (!s)
 		return;
-	unlink(s->path);
-	spool_abandon(s);
-}
-
-/* Count of bytes written, which is n unless *error is set. */
-static size_t write_all(int fd, const char *from, size_t n, int64_t at, int *error)
-{
-	size_t done = 0;
-
-	*error = 0;
-	while (done < n) {
-		ssize_t got = pwrite(fd, from + done, n - done, at + (int64_t)done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			*error = got < 0 ? -errno : -EIO;
-			break;
-		}
-		done += (size_t)got;
-	}
-	return done;
+	disk->unlink(s->path);
+	spool_free(s);
 }
 
 /* Room was made in both sets before, so neither addition fails. */
@@ -121,14 +225,15 @@ int spool_write(struct spool *s, const void *from, size_t n, int64_t at)
 	rc = make_room(s);
 	if (rc)
 		return rc;
-	done = write_all(s->fd, from, n, at, &error);
+	done = disk_write(s->fd, from, n, at, &error);
 	if (error) {
 		/* A write that fails does not grow the file; but what it overwrote is changed. */
 		int64_t reached = at + (int64_t)done;
 
 		if (reached > s->size) {
-			if (ftruncate(s->fd, s->size) < 0)
-				return -errno;
+			rc = disk->ftruncate(s->fd, s->size);
+			if (rc)
+				return rc;
 			reached = s->size;
 		}
 		if (at < reached)
@@ -150,8 +255,8 @@ int spool_fill(struct spool *s, const void *from, size_t n, int64_t at)
 	while (spool_missing(s, at, end, &gap)) {
 		int error, rc;
 
-		write_all(s->fd, bytes + (gap.from - (end - (int64_t)n)),
-			  (size_t)(gap.to - gap.from), gap.from, &error);
+		disk_write(s->fd, bytes + (gap.from - (end - (int64_t)n)),
+			   (size_t)(gap.to - gap.from), gap.from, &error);
 		if (error)
 			return error;
 		rc = extents_add(&s->present, gap.from, gap.to);
@@ -165,7 +270,7 @@ int spool_fill(struct spool *s, const void *from, size_t n, int64_t at)
 ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at)
 {
 	struct extent gap;
-	size_t done = 0;
+	ssize_t done;
 
 	if (at >= s->size)
 		return 0;
@@ -173,19 +278,11 @@ ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at)
 		n = (size_t)(s->size - at);
 	if (spool_missing(s, at, at + (int64_t)n, &gap))
 		return -EIO;
-	while (done < n) {
-		ssize_t got = pread(s->fd, (char *)to + done, n - done, at + (int64_t)done);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0)
-			break;
-		done += (size_t)got;
-	}
+	done = disk_read(s->fd, to, n, at);
+	if (done < 0)
+		return done;
 	/* The local file ends before the file that the application sees: zeros. */
-	memset((char *)to + done, 0, n - done);
+	memset((char *)to + done, 0, n - (size_t)done);
 	return (ssize_t)n;
 }
 
@@ -202,8 +299,10 @@ int spool_truncate(struct spool *s, int64_t size)
 	if (size < s->size) {
 		/* Holes must read as zeros when the file grows again, so the local bytes go first.
 		 */
-		if (ftruncate(s->fd, size) < 0)
-			return -errno;
+		int rc = disk->ftruncate(s->fd, size);
+
+		if (rc)
+			return rc;
 		extents_cut(&s->present, size, INT64_MAX);
 		extents_cut(&s->dirty, size, INT64_MAX);
 		if (size < s->base_size) {

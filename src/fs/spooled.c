@@ -244,6 +244,7 @@ void file_give_up_locked(struct file *f)
 
 	buf_init(&path, PATH_LIMIT);
 	tree_path(f->files->tree, f->node, &path);
+	spool_keep(f->spool); /* its last name is the one to tell */
 	log_error("%s: its changes are not on the server; they are kept in %s%s: copy that file to "
 		  "where "
 		  "it belongs, then delete it",

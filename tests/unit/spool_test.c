@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/disk.h"
+#include "fs/journal.h"
 #include "fs/spool.h"
 
 enum { LIMIT = 3000, STEPS = 40000 };
@@ -209,14 +211,21 @@ static void test_private_and_deleted(void **unused)
 static void test_abandoned_stays(void **unused)
 {
 	struct spool *s;
-	char *path, got[5];
+	char *path, *old, id[20], got[5];
 	int fd;
 
 	(void)unused;
 	assert_int_equal(spool_create(dir, 0, &s), 0);
 	assert_int_equal(spool_write(s, "precious", 8, 0), 0);
+	old = strdup(s->path);
+	assert_int_equal(spool_keep(s), 0);
 	path = strdup(s->path);
+	snprintf(id, sizeof id, "%016llx", (unsigned long long)s->id);
 	spool_abandon(s);
+	assert_int_equal(access(old, F_OK), -1);
+	assert_int_equal(strncmp(path, dir, strlen(dir)), 0);
+	assert_int_equal(strncmp(path + strlen(dir), "/kept-20", 8), 0);
+	assert_string_equal(path + strlen(path) - 16, id);
 	fd = open(path, O_RDONLY);
 	assert_true(fd >= 0);
 	assert_int_equal(read(fd, got, 5), 5);
@@ -224,6 +233,106 @@ static void test_abandoned_stays(void **unused)
 	close(fd);
 	assert_int_equal(unlink(path), 0);
 	free(path);
+	free(old);
+}
+
+/* Free the memory and leave the file as a killed process does. */
+static struct promise forget(struct spool *s)
+{
+	struct promise p = {.id = s->id, .size = s->size, .whole = s->whole, .shrunk = s->shrunk};
+	char aside[100];
+
+	p.base_size = s->base_size;
+	p.dirty = s->dirty;
+	s->dirty = (struct extents){0};
+	snprintf(aside, sizeof aside, "%s/aside", dir);
+	assert_int_equal(link(s->path, aside), 0);
+	free(s->path);
+	assert_int_equal(asprintf(&s->path, "%s/gone", dir) > 0, 1);
+	return p;
+}
+
+static void test_opened_again(void **unused)
+{
+	char aside[100], name[SPOOL_NAME_SIZE], path[200], got[20];
+	struct spool *s, *again;
+	struct promise p;
+
+	(void)unused;
+	assert_int_equal(spool_create(dir, 8, &s), 0);
+	spool_name(s->id, name);
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	snprintf(aside, sizeof aside, "%s/aside", dir);
+	assert_string_equal(s->path, path);
+	assert_int_equal(spool_name_id(name), s->id);
+	assert_int_equal(spool_fill(s, "01234567", 8, 0), 0);
+	assert_int_equal(spool_write(s, "abc", 3, 2), 0);
+	assert_int_equal(spool_write(s, "xyz", 3, 12), 0);
+	assert_int_equal(spool_truncate(s, 20), 0);
+	assert_int_equal(spool_sync(s), 0);
+	p = forget(s);
+	/* Written behind what was promised. */
+	assert_int_equal(pwrite(s->fd, "later", 5, 20), 5);
+	assert_int_equal(spool_open(dir, &p, &again), 0);
+	assert_int_equal(again->id, p.id);
+	assert_int_equal(again->size, 20);
+	assert_int_equal(again->base_size, 8);
+	assert_false(again->whole || again->shrunk);
+	assert_int_equal(again->dirty.n, 2);
+	assert_false(extents_cover(&again->present, 0, 8)); /* fetched bytes were not promised */
+	assert_int_equal(spool_read(again, got, 8, 0), -EIO);
+	assert_int_equal(spool_fill(again, "01234567", 8, 0), 0);
+	assert_int_equal(spool_truncate(again, 24), 0);
+	assert_int_equal(spool_read(again, got, 20, 0), 20);
+	assert_memory_equal(got, "01abc567\0\0\0\0xyz\0\0\0\0", 20);
+	assert_int_equal(spool_read(again, got, 4, 20), 4);
+	assert_memory_equal(got, "\0\0\0\0", 4);
+	spool_destroy(again);
+
+	assert_int_equal(spool_open(dir, &p, &again), -ENOENT);
+	assert_int_equal(truncate(aside, 14), 0);
+	assert_int_equal(rename(aside, path), 0);
+	assert_int_equal(spool_open(dir, &p, &again), -EIO);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_int_equal(spool_open(dir, &p, &again), -ELOOP);
+	assert_int_equal(unlink(path), 0);
+	extents_free(&p.dirty);
+	spool_destroy(s);
+}
+
+static void test_names(void **unused)
+{
+	(void)unused;
+	assert_int_equal(spool_name_id("spool-00000000000000ff"), 255);
+	assert_int_equal(spool_name_id("spool-00000000000000FF"), 0);
+	assert_int_equal(spool_name_id("spool-0000000000000000"), 0);
+	assert_int_equal(spool_name_id("spool-ff"), 0);
+	assert_int_equal(spool_name_id("spool-00000000000000ff.1"), 0);
+	assert_int_equal(spool_name_id("kept-2026-01-01-00000000000000ff"), 0);
+}
+
+/* What the disk lost once stays lost, though it says so only once. */
+static int failing_sync(int fd)
+{
+	(void)fd;
+	return -EIO;
+}
+
+static void test_sync_error_stays(void **unused)
+{
+	struct disk_ops failing = disk_real;
+	struct spool *s;
+
+	(void)unused;
+	failing.fdatasync = failing_sync;
+	assert_int_equal(spool_create(dir, 0, &s), 0);
+	assert_int_equal(spool_write(s, "x", 1, 0), 0);
+	disk = &failing;
+	assert_int_equal(spool_sync(s), -EIO);
+	disk = &disk_real;
+	assert_int_equal(spool_sync(s), -EIO);
+	spool_destroy(s);
 }
 
 static void test_no_directory(void **unused)
@@ -344,6 +453,9 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_private_and_deleted),
 		cmocka_unit_test(test_abandoned_stays),
+		cmocka_unit_test(test_opened_again),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_sync_error_stays),
 		cmocka_unit_test(test_no_directory),
 		cmocka_unit_test(test_zeros_after_shrinking_and_growing),
 		cmocka_unit_test(test_failed_write),

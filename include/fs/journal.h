@@ -1,0 +1,93 @@
+/* fs/journal - what the server is owed, on disk: it survives this process and this machine's power.
+ *
+ * One directory a target (server, user, mounted directory) below cache_dir, of one process at a
+ * time:
+ *
+ *     lock          flock(2)ed while a process uses the directory
+ *     journal       records, only ever appended to; each with its length and a checksum
+ *     spool-<id>    the bytes (fs/spool); <id> is 16 hex digits
+ *     kept-...      bytes that could not be stored and that somebody was told of: never touched
+ *
+ * A promise is a record that says: the file at `path` shall be what is in the spool `id`.  It holds
+ * from the moment journal_promise() has returned 0 until journal_done().  A later promise with the
+ * same id takes the place of the earlier one.
+ *
+ * What is on disk when, so that every prefix of these writes is a state that can be gone on from:
+ *
+ *     1. the spool's bytes           fdatasync(spool)         the caller, before journal_promise()
+ *     2. the spool's name            fsync(directory)         journal_promise(), once a spool
+ *     3. the promise                 fdatasync(journal)       journal_promise(durable)
+ *     ...  the server confirms
+ *     4. done                        no sync: see below
+ *     5. the spool is deleted        by its owner, after 4
+ *
+ * A promise without its spool has been kept: only 5 deletes a spool that is promised.  A spool
+ * without a promise was never promised to anybody.  The end of the journal that a crash tore is
+ * recognised by its checksum and cut off; a record before it that does not check is damage:
+ * journal_open() then keeps the damaged file aside under a name of its own, says so, and goes on
+ * with the records before it.
+ *
+ * Thread-safe; its lock is a leaf and is held during local disk I/O (appends), never across the
+ * network.  Concurrent durable promises share one fdatasync. */
+#ifndef FTPFS_FS_JOURNAL_H
+#define FTPFS_FS_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fs/spool.h"
+
+struct journal;
+
+struct promise {
+	uint64_t id;	    /* of the spool; never 0 */
+	char *path;	    /* where the bytes belong: absolute, as path.h has it */
+	char *temp;	    /* a temporary sibling of ours that may be on the server; NULL: none */
+	int64_t size;	    /* of the file that was promised */
+	bool whole, shrunk; /* as in struct spool */
+	int64_t base_size;  /* as in struct spool */
+	struct extents dirty; /* as in struct spool; of a whole file: what is not a hole */
+	bool on_server;	      /* a file of that name was there when this was promised ... */
+	int64_t server_size;  /* ... of that size; -1: not known */
+	int64_t server_mtime; /* ... and time; REMOTE_KEEP_MTIME: not known exactly */
+	int64_t mtime, mode;  /* to be set; REMOTE_KEEP_... */
+};
+
+enum {
+	JOURNAL_RECORD_MAX = 2 << 20, /* bytes: a path and EXTENTS_MAX ranges */
+	JOURNAL_COMPACT = 4 << 20,    /* bytes from which on a journal that is mostly done is
+				       * written anew */
+};
+
+/* Free what p owns, not p. */
+void promise_clear(struct promise *p);
+
+/* The directory of `target` (any text; equal targets share it) below cache_dir, made when it is
+ * missing, locked, its journal read and cut.  -EBUSY: another process uses it; *owner (may be NULL)
+ * is then its pid, or 0.  Spools that nobody was promised are deleted. */
+int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner);
+/* Releases the lock.  What is promised and not done stays for the next one. */
+void journal_close(struct journal *j);
+
+/* Absolute path of the directory, for spool_create(); lives as long as j. */
+const char *journal_dir(const struct journal *j);
+
+/* What was promised when the journal was opened and is not done: an array of *n, oldest first, that
+ * the caller frees (promise_clear each, then free). -ENOMEM. */
+int journal_owed(struct journal *j, struct promise **out, size_t *n);
+
+/* Append p.  durable: on disk when this returns 0; else only safe against the end of this process.
+ * -ENOSPC, -EIO: nothing is promised (an earlier promise of the same id may or may not hold). */
+int journal_promise(struct journal *j, const struct promise *p, bool durable);
+/* The server has it, or it is not wanted any more. Never fails in a way that matters: a `done` that
+ * is lost makes the next mount look at a file once more. */
+void journal_done(struct journal *j, uint64_t id);
+
+/* Promises that hold now. */
+size_t journal_count(struct journal *j);
+
+/* Tests: instead of JOURNAL_COMPACT. */
+void journal_set_compact(struct journal *j, int64_t bytes);
+
+#endif
