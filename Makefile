@@ -94,6 +94,7 @@ format:
 
 install: $(BUILD)/ftpfs
 	install -D -m 755 $(BUILD)/ftpfs $(DESTDIR)$(PREFIX)/bin/ftpfs
+	ln -sf ftpfs $(DESTDIR)$(PREFIX)/bin/umount.fuse.ftpfs
 	install -D -m 644 docs/ftpfs.1 $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
 
 uninstall:

@@ -26,11 +26,12 @@ enum exit_code {
 	EXIT_MOUNTPOINT = 8, /* missing, not a directory, not empty, busy, or FUSE refused */
 	EXIT_TOO_MANY = 9,   /* the server has no room for another connection */
 	EXIT_INTERNAL = 10,
+	EXIT_NOT_STORED = 11, /* --sync, umount: the server has not got everything */
 };
 
 struct options {
 	struct ftp_conf ftp;
-	struct fs_conf fs; /* remote, on_change and spool_dir are set by main */
+	struct fs_conf fs; /* remote, on_change and journal are set by main */
 	struct mount_conf mount;
 	enum log_level log_level;
 	char *cache_dir; /* where the spool lives; NULL: $XDG_CACHE_HOME/ftpfs, ~/.cache/ftpfs, or
@@ -38,6 +39,7 @@ struct options {
 	char *url_shown; /* the URL without its password, for fsname and messages */
 	char *mountpoint;
 	bool foreground, help, version;
+	bool sync; /* --sync: mountpoint is one of ours, and all the rest is not set */
 	bool may_prompt; /* a user name, no password, and a terminal to ask on */
 };
 

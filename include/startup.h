@@ -12,7 +12,7 @@ int startup_mountpoint(const char *path, char **out);
 
 /* Make the private directory for written files, if it is missing; cache_dir may be NULL.  EXIT_OK
  * and its absolute path in *out (allocated), or EXIT_USAGE after one line in the log. */
-int startup_spool_dir(const char *cache_dir, char **out);
+int startup_cache_dir(const char *cache_dir, char **out);
 
 /* As many descriptors as the system lets us have: each file being written keeps one. */
 void startup_raise_limits(void);

@@ -8,11 +8,13 @@
 
 #include "base/log.h"
 #include "credentials.h"
+#include "fs/journal.h"
 #include "ftp/login.h"
 #include "options.h"
 #include "remote/retry.h"
 #include "remote/trace.h"
 #include "startup.h"
+#include "sync.h"
 
 #define VERSION "0.1.0"
 
@@ -25,7 +27,8 @@ struct house {
 	struct options *o;
 	struct fuse_args *args;
 	char *mountpoint;
-	char *spool_dir;
+	char *cache_dir;
+	struct journal *journal;
 	struct remote *remote; /* until fs owns it */
 	struct mount *mount;
 	struct fs *fs;
@@ -154,7 +157,7 @@ static int make_fs(struct house *h)
 	struct fs_conf conf = h->o->fs;
 
 	conf.remote = h->remote;
-	conf.spool_dir = h->spool_dir;
+	conf.journal = h->journal;
 	conf.on_change = mount_changed;
 	conf.on_change_arg = h->mount;
 	h->remote = NULL; /* fs owns it now, also when it fails */
@@ -178,17 +181,56 @@ static int probe(struct house *h)
 	return remote_link_error(rc) ? EXIT_NO_CONNECT : EXIT_NO_DIR;
 }
 
+/* Who asks whom for what: mounts of one target share the directory of what is to be stored. */
+static void name_owed(const struct options *o, struct buf *out)
+{
+	const struct login_conf *login = &o->ftp.login;
+	const char *dir = o->ftp.dir ? o->ftp.dir : "";
+
+	buf_addf(out, "%s@%s:%u/%s", login->user ? login->user : "anonymous", login->host,
+		 login->port ? login->port : login->implicit_tls ? FTPS_PORT : FTP_PORT, dir);
+	while (out->len > 1 && out->data[out->len - 1] == '/')
+		out->data[--out->len] = '\0';
+}
+
+static int open_journal(struct house *h)
+{
+	struct buf target;
+
+	buf_init(&target, WHY_MAX);
+	name_owed(h->o, &target);
+	int rc = buf_error(&target);
+	if (rc == 0)
+		rc = journal_open_any(h->cache_dir, buf_text(&target), &h->journal);
+	buf_free(&target);
+	if (rc == 0)
+		return EXIT_OK;
+	log_error("cannot use the directory for written files, %s: %s (cache_dir=DIR names "
+		  "another)",
+		  h->cache_dir, strerror(-rc));
+	return EXIT_USAGE;
+}
+
+static void recover(struct house *h)
+{
+	struct opctx ctx = opctx_for(OPCTX_FOREVER);
+
+	fs_recover(h->fs, &ctx);
+}
+
 static int build(struct house *h)
 {
 	int code;
 
-	if ((code = startup_spool_dir(h->o->cache_dir, &h->spool_dir)) != EXIT_OK ||
-	    (code = connect_remote(h)) != EXIT_OK || (code = wrap_remote(h)) != EXIT_OK)
+	if ((code = startup_cache_dir(h->o->cache_dir, &h->cache_dir)) != EXIT_OK ||
+	    (code = connect_remote(h)) != EXIT_OK || (code = wrap_remote(h)) != EXIT_OK ||
+	    (code = open_journal(h)) != EXIT_OK)
 		return code;
 	if (mount_create(&h->o->mount, h->args, &h->mount) < 0)
 		return EXIT_USAGE;
 	if ((code = make_fs(h)) != EXIT_OK || (code = probe(h)) != EXIT_OK)
 		return code;
+	recover(h);
 	return mount_attach(h->mount, h->mountpoint) < 0 ? EXIT_MOUNTPOINT : EXIT_OK;
 }
 
@@ -217,7 +259,8 @@ static void take_down(struct house *h)
 	mount_destroy(h->mount);
 	if (h->remote)
 		remote_destroy(h->remote);
-	free(h->spool_dir);
+	journal_close(h->journal);
+	free(h->cache_dir);
 	free(h->mountpoint);
 }
 
@@ -271,11 +314,15 @@ int main(int argc, char **argv)
 	struct options o;
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 
+	if (sync_is_umount(argv[0]))
+		return sync_umount(argc, argv);
 	int code = options_parse(argc, argv, &o, &args);
 	if (code == EXIT_OK && o.help)
 		options_usage();
 	else if (code == EXIT_OK && o.version)
 		show_versions();
+	else if (code == EXIT_OK && o.sync)
+		code = sync_mount(o.mountpoint);
 	else if (code == EXIT_OK)
 		code = mount_ftp(&o, &args);
 	options_free(&o);

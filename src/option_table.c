@@ -63,6 +63,12 @@ static const struct option table[] = {
 	 "seconds without progress before an error (30)"},
 	{"cache_dir", TEXT, AT(o.cache_dir), "DIR",
 	 "where written files wait (~/.cache/ftpfs; root: /var/cache/ftpfs)"},
+	{"write", CHOICE, AT(write), "through|back",
+	 "close waits for the server, or for the local disk only (through)"},
+	{"cache_size", SIZE, AT(o.fs.cache_size), "SIZE",
+	 "with write=back: bytes that may wait (no limit)"},
+	{"umount_wait", SECONDS, AT(o.fs.umount_wait), "S",
+	 "with write=back: seconds that unmounting waits at most (no limit)"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},
@@ -294,7 +300,7 @@ static int take_word(struct parse *p, char *word)
 	if (p->o.mountpoint)
 		return usage_error("one word too many: '%s' (ftpfs [-o options] URL mountpoint)",
 				   word);
-	if (p->url)
+	if (p->url || p->o.sync)
 		return set_text(&p->o.mountpoint, word);
 	int code = set_text(&p->url, word);
 	/* From here on nobody finds a password in the list of processes. */
@@ -308,6 +314,8 @@ static int take_flag(struct parse *p, const char *flag)
 		p->o.help = true;
 	else if (strcmp(flag, "-V") == 0 || strcmp(flag, "--version") == 0)
 		p->o.version = true;
+	else if (strcmp(flag, "--sync") == 0)
+		p->o.sync = true;
 	else if (strcmp(flag, "-f") == 0)
 		p->o.foreground = true;
 	else if (strcmp(flag, "-d") == 0)
@@ -342,10 +350,12 @@ void options_usage(void)
 {
 	puts("usage: ftpfs [-f] [-d] [-o option[,option...]] [ftp[s]://][user@]host[:port][/dir] "
 	     "mountpoint\n"
+	     "       ftpfs --sync mountpoint\n"
 	     "\n"
 	     "Mounts a directory of an FTP server.  /dir is relative to the login directory, //dir "
 	     "is\n"
 	     "absolute.  Unmount with: fusermount3 -u mountpoint (or umount, as root).\n"
+	     "--sync waits until the server has all that was written.\n"
 	     "\n"
 	     "  -f    stay in the foreground\n"
 	     "  -d    debug: -f, and log everything\n"

@@ -18,6 +18,7 @@ struct parse {
 	/* which of the option's words, or NOT_SET */
 	unsigned tls, chown, log, prefetch_off;
 	unsigned active; /* enum active_mode */
+	unsigned write;	 /* 1: back */
 	int64_t prefetch_size;
 	mode_t umask; /* or NOT_SET */
 	uid_t uid;

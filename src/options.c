@@ -236,6 +236,8 @@ static void take_numbers(struct parse *p)
 	o->fs.umask = o->fs.umask_set ? p->umask : 0;
 	o->fs.chown_error = p->chown == 1;
 	o->ftp.active = (enum active_mode)p->active;
+	o->fs.write_back = p->write == 1;
+	o->fs.uploads = conns;
 	o->fs.timeout = o->ftp.login.timeout;
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS
@@ -309,7 +311,10 @@ int options_parse(int argc, char **argv, struct options *out, struct fuse_args *
 
 	set_defaults(&p);
 	int code = option_table_read(&p, argc, argv);
-	bool informs = code == EXIT_OK && (p.o.help || p.o.version);
+	bool informs = code == EXIT_OK && (p.o.help || p.o.version || p.o.sync);
+
+	if (code == EXIT_OK && p.o.sync && !p.o.mountpoint)
+		code = usage_error("--sync needs a mount point: ftpfs --sync mountpoint");
 	if (code == EXIT_OK && !informs)
 		code = need_words(&p);
 	if (code == EXIT_OK && !informs)

@@ -90,7 +90,7 @@ int startup_mountpoint(const char *path, char **out)
 }
 
 /* Root's is the machine's, whatever environment sudo has left. */
-static int default_spool_dir(struct buf *out)
+static int default_cache_dir(struct buf *out)
 {
 	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 
@@ -134,12 +134,12 @@ static const char *not_private(const char *path)
 	return access(path, W_OK | X_OK) == 0 ? NULL : strerror(errno);
 }
 
-int startup_spool_dir(const char *cache_dir, char **out)
+int startup_cache_dir(const char *cache_dir, char **out)
 {
 	struct buf path;
 
 	buf_init(&path, PATH_LIMIT + 1);
-	int rc = cache_dir ? buf_adds(&path, cache_dir) : default_spool_dir(&path);
+	int rc = cache_dir ? buf_adds(&path, cache_dir) : default_cache_dir(&path);
 	if (rc == 0)
 		rc = make_dirs(path.data);
 	const char *fault = rc < 0 ? strerror(-rc) : not_private(path.data);

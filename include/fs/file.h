@@ -18,7 +18,11 @@
  * the server has confirmed every byte written before the call.  (The close of a reader commits
  * nothing: it would put half of somebody's save on the server, or wait for somebody else's lost
  * link.)  An error is returned to that caller and kept for the next fsync/close of each other
- * handle; the spool stays and the next commit tries again. */
+ * handle; the spool stays and the next commit tries again.
+ *
+ * With write=back a close returns 0 when the bytes and the promise to store them are on the local
+ * disk (fs/journal); fsync still waits for the server.  docs/durability.md has the states with what
+ * is on which disk in each. */
 #ifndef FTPFS_FS_FILE_H
 #define FTPFS_FS_FILE_H
 
@@ -32,8 +36,11 @@
 #include "fs/tree.h"
 #include "remote.h"
 
+struct journal;
+struct owed_file;
 struct prefetch;
 struct reader;
+struct writeback;
 
 /* What the file rooms share; one per mount, set up by fs_create(). */
 struct files {
@@ -42,6 +49,10 @@ struct files {
 	struct prefetch *prefetch; /* NULL: off */
 	const char *spool_dir;	   /* absolute, private to us */
 	int64_t timeout;	   /* ns: a commit without progress for so long fails */
+	struct journal *journal;   /* NULL: nothing outlives the process */
+	struct writeback *writeback; /* NULL: nothing is stored later */
+	bool back; /* write=back: a close promises; else it stores */
+	int64_t cache_size; /* bytes that may be promised and not stored; 0: no limit */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
@@ -96,6 +107,11 @@ struct file {
 	int64_t want_mode GUARDED_BY(lock);  /* likewise; REMOTE_KEEP_MODE: none */
 	uint64_t writes
 		GUARDED_BY(lock); /* counts changes: a commit that finds it moved stays DIRTY */
+	bool owed GUARDED_BY(lock);	    /* the journal has a promise for the spool ... */
+	uint64_t promised GUARDED_BY(lock); /* ... that was made at this count of changes */
+	bool recovered GUARDED_BY(lock); /* promised by an earlier process; the server's file has
+					  * not been looked at since */
+	struct owed_file *queued GUARDED_BY(lock); /* by writeback; NULL: not */
 };
 
 /* One open(2).  Used by any thread. */

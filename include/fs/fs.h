@@ -19,6 +19,7 @@
 #include "remote.h"
 
 struct fs;
+struct journal;
 struct handle;
 struct dirhandle;
 
@@ -27,7 +28,12 @@ struct fs_conf {
 	int64_t dcache_timeout; /* ns; how long the server's answers are believed */
 	int64_t timeout;	/* ns; see files.timeout */
 	size_t max_nodes;	/* 0: a default of 1,000,000 */
-	const char *spool_dir;	/* existing private directory */
+	const char *spool_dir;	/* existing private directory; NULL: the journal's */
+	struct journal *journal; /* not owned, outlives the fs; NULL: nothing outlives it */
+	bool write_back;	 /* a close promises, and the server has the bytes later */
+	unsigned uploads;	 /* side by side, of what was promised */
+	int64_t cache_size;	 /* bytes that may be promised and not stored; 0: no limit */
+	int64_t umount_wait;	 /* ns that fs_destroy() waits for the server */
 	uid_t uid;		/* shown as the owner of everything */
 	gid_t gid;
 	mode_t umask; /* taken off the modes shown, when umask_set */
@@ -56,8 +62,15 @@ struct fs_found {
 int fs_create(const struct fs_conf *conf, struct fs **out);
 /* List the root once: the mount is worth having.  -ENOENT, -ENOTDIR, -EACCES, link errors. */
 int fs_probe(struct fs *fs, const struct opctx *ctx);
-/* Commits what is dirty, logs what cannot be, frees everything. */
+/* Take up what an earlier process promised and did not store; before the kernel asks anything. */
+void fs_recover(struct fs *fs, const struct opctx *ctx);
+/* Stores what is dirty or promised, logs what cannot be, frees everything.  Leaves early, with what
+ * is promised, when another process waits for the journal's directory. */
 void fs_destroy(struct fs *fs);
+/* The server has everything that was promised: 0; else the error of a file that it has not. */
+int fs_sync(struct fs *fs, const struct opctx *ctx);
+struct owing;
+void fs_owing(struct fs *fs, struct owing *out);
 struct node *fs_root(struct fs *fs);
 void fs_describe(struct fs *fs, struct buf *out);
 

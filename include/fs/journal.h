@@ -54,6 +54,8 @@ struct promise {
 	int64_t mtime, mode;  /* to be set; REMOTE_KEEP_... */
 };
 
+#define JOURNAL_PATIENCE (10 * INT64_C(1000000000))
+
 enum {
 	JOURNAL_RECORD_MAX = 2 << 20, /* bytes: a path and EXTENTS_MAX ranges */
 	JOURNAL_COMPACT = 4 << 20,    /* bytes from which on a journal that is mostly done is
@@ -65,8 +67,16 @@ void promise_clear(struct promise *p);
 
 /* The directory of `target` (any text; equal targets share it) below cache_dir, made when it is
  * missing, locked, its journal read and cut.  -EBUSY: another process uses it; *owner (may be NULL)
- * is then its pid, or 0.  Spools that nobody was promised are deleted. */
+ * is then its pid, or 0.  One that is leaving is waited for, JOURNAL_PATIENCE at most.  Spools that nobody was promised are deleted. */
 int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner);
+/* The same for the first of the directories of `target` that no mount uses: it has several when it
+ * is mounted several times.  What ended mounts of it still owe, in any of them, is promised here
+ * then. */
+int journal_open_any(const char *cache_dir, const char *target, struct journal **out);
+/* This process has only to store what it owes, and would rather leave that to the next one ... */
+void journal_leaving(struct journal *j);
+/* ... which is there, and waits in journal_open(). */
+bool journal_wanted(const struct journal *j);
 /* Releases the lock.  What is promised and not done stays for the next one. */
 void journal_close(struct journal *j);
 

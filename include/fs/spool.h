@@ -73,6 +73,10 @@ int spool_keep(struct spool *s);
 int spool_keep_file(const char *path, char **kept);
 /* Keep it, then free. */
 void spool_abandon(struct spool *s);
+/* Free, and touch nothing: the promise of it holds. */
+void spool_leave(struct spool *s);
+/* Delete the file of a spool that nobody has open. */
+void spool_forget(const char *dir, uint64_t id);
 /* All n, dirty.  One that fails does not grow the file.  -EFBIG: too many ranges, commit first. */
 int spool_write(struct spool *s, const void *from, size_t n, int64_t at);
 int spool_fill(struct spool *s, const void *from, size_t n,
@@ -90,6 +94,8 @@ bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct exten
 bool spool_changed(const struct spool *s);
 /* Is everything dirty beyond what the server has, i.e. will APPE from base_size do? */
 bool spool_only_grew(const struct spool *s);
+/* The server turns out to have the first `size` bytes of it already. */
+void spool_resume(struct spool *s, int64_t size);
 void spool_clean(
 	struct spool *s,
 	int64_t server_size); /* a commit succeeded: nothing dirty; the server has size bytes */

@@ -102,6 +102,10 @@ static void stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 		f->state = moved ? FILE_DIRTY : FILE_CLEAN;
 		publish_locked(c, f);
 	}
+	if (f->state == FILE_CLEAN)
+		promise_kept_locked(f);
+	else
+		promise_update_locked(f);
 	file_unspool_locked(f);
 }
 
@@ -122,7 +126,7 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 }
 
 /* A commit that starts while the name is being removed would bring it back. */
-static int may_begin_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
+int commit_may_begin_locked(struct file *f, const struct opctx *ctx)
 {
 	int rc = 0;
 
@@ -141,7 +145,7 @@ static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 
 	*more = false;
 	mutex_lock(&f->lock);
-	rc = may_begin_locked(f, ctx);
+	rc = commit_may_begin_locked(f, ctx);
 	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN) {
 		mutex_unlock(&f->lock);
 		return rc;

@@ -11,6 +11,7 @@
 #include "fs/commit.h"
 #include "fs/prefetch.h"
 #include "fs/reader.h"
+#include "fs/writeback.h"
 
 /* ---- one struct file per open node ---- */
 
@@ -399,6 +400,16 @@ static int write_locked(struct file *f, const struct handle *h, const void *from
 	return 0;
 }
 
+static int make_room(struct file *f, int64_t at, size_t n, const struct opctx *ctx)
+{
+	struct files *files = f->files;
+	int64_t end;
+
+	if (!files->back || __builtin_add_overflow(at, (int64_t)n, &end))
+		return 0;
+	return writeback_room(files->writeback, f, end, ctx);
+}
+
 ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		   const struct opctx *ctx)
 {
@@ -409,6 +420,9 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		return -EBADF;
 	if (n == 0)
 		return 0;
+	rc = make_room(f, at, n, ctx);
+	if (rc)
+		return rc;
 	mutex_lock(&f->lock);
 	rc = write_locked(f, h, from, n, at, ctx);
 	if (rc == -EFBIG) {
@@ -430,12 +444,19 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 
 /* ---- the promise ---- */
 
+/* What a close does: the server has it, or will have it. */
+int file_secure(struct file *f, const struct opctx *ctx)
+{
+	return f->files->back ? writeback_promise(f->files->writeback, f, ctx)
+			      : commit_file(f, ctx);
+}
+
 /* An error of an earlier commit is told even when this one succeeds: until now this handle was not
  * told that its bytes had been in danger. */
-static int sync_handle(struct handle *h, const struct opctx *ctx)
+static int told(struct handle *h, int rc)
 {
 	struct file *f = h->file;
-	int rc = commit_file(f, ctx), kept;
+	int kept;
 
 	if (rc == -EINTR)
 		return rc;
@@ -448,12 +469,12 @@ static int sync_handle(struct handle *h, const struct opctx *ctx)
 
 int file_flush(struct handle *h, const struct opctx *ctx)
 {
-	return handle_writes(h) ? sync_handle(h, ctx) : 0;
+	return handle_writes(h) ? told(h, file_secure(h->file, ctx)) : 0;
 }
 
 int file_fsync(struct handle *h, const struct opctx *ctx)
 {
-	return sync_handle(h, ctx);
+	return told(h, commit_file(h->file, ctx));
 }
 
 static bool unsaved_locked(const struct file *f)
@@ -474,10 +495,10 @@ void file_release(struct handle *h)
 	try = unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
 	mutex_unlock(&f->lock);
 	if (try)
-		commit_file(f, &ctx);
+		file_secure(f, &ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &ctx);
-	if (!f->handles && (f->state == FILE_DIRTY || f->state == FILE_FAILED))
+	if (!f->handles && !f->queued && (f->state == FILE_DIRTY || f->state == FILE_FAILED))
 		file_give_up_locked(f);
 	else
 		file_unspool_locked(f);

@@ -1,10 +1,11 @@
 /* fs/file_private - what the rooms of open files share: file.c, spooled.c, resize.c, remove.c,
- * commit.c, store.c, reader.c and version.c. */
+ * commit.c, store.c, promise.c, writeback.c, recover.c, reader.c and version.c. */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
 
 #include "base/buf.h"
 #include "fs/file.h"
+#include "fs/journal.h"
 
 /* version.c */
 
@@ -24,6 +25,8 @@ struct file *file_of(struct files *files, struct node *n);
 /* The same, made when there is none; 0, -ENOMEM. */
 int file_get(struct files *files, struct node *n, struct file **out);
 void file_put(struct file *f);
+/* As a close does: f's changes are stored, or promised to be. */
+int file_secure(struct file *f, const struct opctx *ctx);
 bool handle_writes(const struct handle *h);
 
 /* spooled.c: the file and its spool.  All under f->lock, which is given back while the network is
@@ -34,6 +37,8 @@ void file_busy_locked(struct file *f) REQUIRES(f->lock);
 void file_idle_locked(struct file *f) REQUIRES(f->lock);
 /* The file is idle: give it a spool if it has none; !keep: the server's content does not matter. */
 int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx) REQUIRES(f->lock);
+/* From now on the node's size and time are the file's. */
+void file_own_node_locked(struct file *f) REQUIRES(f->lock);
 /* [from, to) of the spool can be read now.  Waits, and fetches. */
 int file_present_locked(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 	REQUIRES(f->lock);
@@ -47,6 +52,30 @@ void file_drop_changes_locked(struct file *f) REQUIRES(f->lock);
  * file. */
 void file_give_up_locked(struct file *f) REQUIRES(f->lock);
 
+/* The process ends before the file is stored: nothing of it is touched, here or on the server. */
+void file_leave_locked(struct file *f) REQUIRES(f->lock);
+
+/* promise.c: an open file and its promise in the journal.  The file is busy in the caller's hands,
+ * or its name cannot change for another reason. */
+
+/* The caller clears *p. */
+int promise_make_locked(struct file *f, struct promise *p) REQUIRES(f->lock);
+/* What was promised has a new time, mode or name. No-op where nothing is promised. */
+void promise_update_locked(struct file *f) REQUIRES(f->lock);
+/* A time or mode was noted: counted as a change, and promised as far as the bytes are. */
+void promise_follow_locked(struct file *f) REQUIRES(f->lock);
+/* The server has it, or it is not wanted any more. */
+void promise_kept_locked(struct file *f) REQUIRES(f->lock);
+
+/* recover.c: before a file that an earlier process promised is stored: is the server's file what it
+ * was then?  0: go on. */
+int recover_check(struct file *f, const struct opctx *ctx);
+
+/* commit.c */
+
+/* Wait until a commit of f may begin: idle, and its name not about to go. */
+int commit_may_begin_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
+
 /* store.c: one try to give the server what it lacks. */
 struct commit {
 	struct file *file;
@@ -59,6 +88,7 @@ struct commit {
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
 	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
+	bool aside;	     /* a new file, too, is sent to a temporary sibling: its name is not final */
 	struct entry settled;
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */

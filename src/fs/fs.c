@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,10 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/stats.h"
+#include "fs/journal.h"
 #include "fs/prefetch.h"
+#include "fs/recover.h"
+#include "fs/writeback.h"
 #include "fs_private.h"
 
 enum {
@@ -19,12 +23,14 @@ enum {
 	DIR_SIZE = 4096,
 };
 
+#define DRAIN_SLICE (200 * NS_PER_MS)
+
 static int start(struct fs *fs)
 {
 	const struct fs_conf *c = &fs->conf;
 	int err;
 
-	fs->spool_dir = strdup(c->spool_dir);
+	fs->spool_dir = strdup(c->spool_dir ? c->spool_dir : journal_dir(c->journal));
 	err = tree_init(&fs->tree, c->dcache_timeout,
 			c->max_nodes ? c->max_nodes : DEFAULT_MAX_NODES);
 	if (err)
@@ -35,14 +41,23 @@ static int start(struct fs *fs)
 	fs->files = (struct files){.tree = &fs->tree,
 				   .remote = c->remote,
 				   .spool_dir = fs->spool_dir,
-				   .timeout = c->timeout};
+				   .timeout = c->timeout,
+				   .journal = c->journal,
+				   .back = c->write_back,
+				   .cache_size = c->cache_size};
 	if (!fs->spool_dir)
 		err = -ENOMEM;
 	if (!err && c->prefetch_bytes > 0)
 		err = prefetch_create(&fs->tree, &fs->dircache, c->remote, c->prefetch_bytes,
 				      c->prefetch_threads, &fs->files.prefetch);
-	if (err)
+	/* An earlier mount may have promised what this one must store. */
+	if (!err && c->journal && (c->write_back || journal_count(c->journal) > 0))
+		err = writeback_create(&fs->files, c->uploads ? c->uploads : 1,
+				       &fs->files.writeback);
+	if (err) {
+		prefetch_destroy(fs->files.prefetch);
 		tree_destroy(&fs->tree);
+	}
 	return err;
 }
 
@@ -71,6 +86,45 @@ int fs_probe(struct fs *fs, const struct opctx *ctx)
 	return dircache_list(&fs->dircache, fs_root(fs), LIST_FOR_USER, ctx);
 }
 
+void fs_recover(struct fs *fs, const struct opctx *ctx)
+{
+	if (fs->files.writeback && journal_count(fs->conf.journal) > 0)
+		recover_all(fs, ctx);
+}
+
+int fs_sync(struct fs *fs, const struct opctx *ctx)
+{
+	return fs->files.writeback ? writeback_drain(fs->files.writeback, ctx) : 0;
+}
+
+void fs_owing(struct fs *fs, struct owing *out)
+{
+	*out = (struct owing){0};
+	if (fs->files.writeback)
+		writeback_owing(fs->files.writeback, out);
+	out->umount_wait = fs->conf.umount_wait;
+}
+
+/* Until all is stored, the time is over, or the next mount of the same target is there. */
+static void drain(struct fs *fs)
+{
+	int64_t end = fs->conf.umount_wait ? clock_monotonic() + fs->conf.umount_wait
+					   : OPCTX_FOREVER;
+	struct owing owing;
+	int err;
+
+	do {
+		struct opctx slice = opctx_for(DRAIN_SLICE);
+
+		err = writeback_drain(fs->files.writeback, &slice);
+	} while (err == -ETIMEDOUT && clock_monotonic() < end && !journal_wanted(fs->conf.journal));
+	writeback_owing(fs->files.writeback, &owing);
+	if (owing.files)
+		log_warn("%" PRIu64 " files (%" PRId64 " bytes) are not on the server yet: they "
+			 "are kept in %s, and the next mount stores them",
+			 owing.files, owing.bytes, fs->spool_dir);
+}
+
 void fs_destroy(struct fs *fs)
 {
 	struct opctx ctx = opctx_for(OPCTX_FOREVER);
@@ -78,6 +132,9 @@ void fs_destroy(struct fs *fs)
 
 	if (err)
 		log_error("not everything that was written reached the server: %s", strerror(-err));
+	if (fs->files.writeback)
+		drain(fs);
+	writeback_destroy(fs->files.writeback);
 	if (fs->files.prefetch)
 		prefetch_destroy(fs->files.prefetch);
 	tree_destroy(&fs->tree);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <inttypes.h>
 #include <search.h>
 #include <stdio.h>
@@ -18,7 +19,10 @@
 #include "fs/disk.h"
 #include "journal_private.h"
 
-enum { WORDS_MAX = 60 };
+enum { WORDS_MAX = 60, LOCK_TEXT = 40, LOCK_POLL_MS = 10 };
+
+#define LEAVING " leaving"
+#define MOMENT	(200 * NS_PER_MS)
 
 /* ---- the directory ---- */
 
@@ -67,6 +71,18 @@ static int make_private(const char *path)
 	return 0;
 }
 
+bool journal_dir_exists(const char *cache_dir, const char *target)
+{
+	struct buf path;
+	struct stat st;
+
+	buf_init(&path, PATH_MAX);
+	buf_adds(&path, cache_dir);
+	bool exists = add_name(&path, target) == 0 && lstat(path.data, &st) == 0;
+	buf_free(&path);
+	return exists;
+}
+
 static int find_dir(struct journal *j, const char *cache_dir, const char *target)
 {
 	char *top = realpath(cache_dir, NULL);
@@ -92,35 +108,84 @@ static int find_dir(struct journal *j, const char *cache_dir, const char *target
 
 /* ---- the lock ---- */
 
-static long read_owner(int fd)
+static long read_owner(int fd, bool *leaving)
 {
-	char text[24] = "";
+	char text[LOCK_TEXT] = "";
 
-	return disk_read(fd, text, sizeof text - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+	if (disk_read(fd, text, sizeof text - 1, 0) <= 0)
+		return 0;
+	*leaving = strstr(text, LEAVING) != NULL;
+	return strtol(text, NULL, 10);
 }
 
-static int lock_dir(struct journal *j, long *owner)
+/* The text is a help; the lock is what holds, on a full disk, too. */
+static void sign(struct journal *j, const char *state)
 {
-	char text[24], *path;
+	char text[LOCK_TEXT];
 
-	if (asprintf(&path, "%s/lock", j->dir) < 0)
+	snprintf(text, sizeof text, "%ld%s\n", (long)getpid(), state);
+	if (ftruncate(j->lock_fd, 0) < 0 || pwrite(j->lock_fd, text, strlen(text), 0) < 0)
+		log_debug("%s: the lock does not name us: %s", j->dir, strerror(errno));
+}
+
+static int try_lock(struct journal *j)
+{
+	if (flock(j->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return errno == EWOULDBLOCK ? -EBUSY : -errno;
+}
+
+/* Somebody whose mount has just been taken away says a moment later that he is leaving. */
+static int wait_lock(struct journal *j, long *owner)
+{
+	int64_t now = clock_monotonic(), soon = now + MOMENT, end = now + JOURNAL_PATIENCE;
+	bool leaving = false, asked = false;
+	int rc;
+
+	while ((rc = try_lock(j)) == -EBUSY) {
+		*owner = read_owner(j->lock_fd, &leaving);
+		now = clock_monotonic();
+		if (now > (leaving ? end : soon))
+			break;
+		if (leaving && !asked) {
+			int fd = open(j->wanted, O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_WRONLY, 0600);
+			if (fd >= 0)
+				close(fd);
+			asked = true;
+		}
+		poll(NULL, 0, LOCK_POLL_MS);
+	}
+	if (asked || rc == 0)
+		unlink(j->wanted);
+	return rc;
+}
+
+static int lock_dir(struct journal *j, bool wait, long *owner)
+{
+	long unused = 0;
+	char *path;
+
+	if (asprintf(&path, "%s/lock", j->dir) < 0 ||
+	    asprintf(&j->wanted, "%s/wanted", j->dir) < 0)
 		return -ENOMEM;
 	j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	free(path);
 	if (j->lock_fd < 0)
 		return -errno;
-	if (flock(j->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		if (owner)
-			*owner = read_owner(j->lock_fd);
-		return -EBUSY;
-	}
-	/* The text is a help for people; the lock is what holds, on a full disk, too. */
-	snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	if (ftruncate(j->lock_fd, 0) < 0 || pwrite(j->lock_fd, text, strlen(text), 0) < 0)
-		log_debug("%s: the lock does not name us: %s", j->dir, strerror(errno));
-	return 0;
+	int rc = wait ? wait_lock(j, owner ? owner : &unused) : try_lock(j);
+	if (rc == 0)
+		sign(j, "");
+	return rc;
+}
+
+void journal_leaving(struct journal *j)
+{
+	sign(j, LEAVING);
+}
+
+bool journal_wanted(const struct journal *j)
+{
+	return access(j->wanted, F_OK) == 0;
 }
 
 /* ---- the journal ---- */
@@ -353,10 +418,12 @@ static void destroy(struct journal *j)
 	free(j->dir);
 	free(j->file);
 	free(j->fresh);
+	free(j->wanted);
 	free(j);
 }
 
-int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner)
+static int open_dir(const char *cache_dir, const char *target, bool wait, struct journal **out,
+		    long *owner)
 {
 	struct journal *j = calloc(1, sizeof *j);
 	int rc;
@@ -370,7 +437,7 @@ int journal_open(const char *cache_dir, const char *target, struct journal **out
 	cond_init(&j->settled);
 	rc = find_dir(j, cache_dir, target);
 	if (rc == 0)
-		rc = lock_dir(j, owner);
+		rc = lock_dir(j, wait, owner);
 	if (rc == 0)
 		rc = recover(j);
 	if (rc) {
@@ -379,6 +446,16 @@ int journal_open(const char *cache_dir, const char *target, struct journal **out
 	}
 	*out = j;
 	return 0;
+}
+
+int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner)
+{
+	return open_dir(cache_dir, target, true, out, owner);
+}
+
+int journal_open_at_once(const char *cache_dir, const char *target, struct journal **out)
+{
+	return open_dir(cache_dir, target, false, out, NULL);
 }
 
 void journal_close(struct journal *j)

@@ -56,6 +56,12 @@ bool record_proves_damage(const unsigned char *bytes, size_t n, uint64_t seq);
 /* A copy that owns its memory.  -ENOMEM. */
 int record_to_promise(const struct record *r, struct promise *out);
 
+/* ---- directories ---- */
+
+bool journal_dir_exists(const char *cache_dir, const char *target);
+/* journal_open() that waits for nobody. */
+int journal_open_at_once(const char *cache_dir, const char *target, struct journal **out);
+
 /* ---- state ---- */
 
 /* A promise that holds: where its record lies. */
@@ -77,6 +83,7 @@ TAILQ_HEAD(owed_list, owed);
  * written anew from what holds before anything is added. */
 struct journal {
 	char *dir, *file, *fresh; /* fresh: the file that takes its place */
+	char *wanted;		  /* made by whoever waits for the lock */
 	int lock_fd;
 	struct mutex lock;
 	struct cond settled; /* `syncing` ended */

@@ -114,6 +114,7 @@ static void after(struct files *files, struct node *n, bool removed)
 	mutex_lock(&f->lock);
 	f->doomed_until = 0;
 	if (removed) {
+		promise_kept_locked(f);
 		f->state = FILE_ORPHAN;
 		f->stored.on_server = false;
 	} else {
@@ -175,7 +176,7 @@ int file_commit_all(struct files *files, const struct opctx *ctx)
 	if (!v)
 		return -ENOMEM;
 	for (size_t i = 0; v[i]; i++) {
-		int rc = commit_file(v[i], ctx);
+		int rc = file_secure(v[i], ctx);
 
 		if (rc && !first)
 			first = rc;

@@ -8,15 +8,7 @@
 #include "base/path.h"
 #include "fs/commit.h"
 #include "fs/prefetch.h"
-#include "fs_private.h"
-
-struct move {
-	struct node *from, *to; /* directories */
-	const char *name, *new_name;
-	struct node *source, *target; /* pinned; target may be NULL */
-	enum if_exists how;
-	bool target_on_server;
-};
+#include "rename.h"
 
 /* Is n equal to dir or below it? */
 static bool below(const struct node *n, const struct node *dir)
@@ -183,7 +175,7 @@ static void set_moving(struct fs *fs, struct node *n, bool moving)
 	mutex_unlock(&fs->tree.lock);
 }
 
-static int move_in_tree(struct fs *fs, const struct move *m)
+int rename_in_tree(struct fs *fs, const struct move *m)
 {
 	struct tree *t = &fs->tree;
 
@@ -202,8 +194,13 @@ static int move_in_tree(struct fs *fs, const struct move *m)
 static int carry_out(struct fs *fs, struct move *m, const struct opctx *ctx)
 {
 	bool replaces_file = m->target && m->target->type != ENTRY_DIR;
-	int err = settle_open_files(fs, m->source, ctx);
+	struct file *alone;
+	int err = rename_alone_begin(fs, m, &alone, ctx);
 
+	if (!err && alone)
+		return rename_alone(fs, m, alone, ctx);
+	if (!err)
+		err = settle_open_files(fs, m->source, ctx);
 	if (!err && replaces_file)
 		err = file_before_remove(&fs->files, m->target, &m->target_on_server, ctx);
 	if (err)
@@ -217,7 +214,7 @@ static int carry_out(struct fs *fs, struct move *m, const struct opctx *ctx)
 		fs_doubt(fs, m->from, err);
 		return fs_doubt(fs, m->to, err);
 	}
-	err = move_in_tree(fs, m);
+	err = rename_in_tree(fs, m);
 	set_moving(fs, m->source, false);
 	if (replaces_file) {
 		file_after_remove(&fs->files, m->target);

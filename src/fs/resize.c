@@ -35,6 +35,9 @@ static int resize_locked(struct file *f, int64_t size, const struct opctx *ctx) 
 	rc = spool_truncate(f->spool, size);
 	if (rc == 0)
 		file_changed_locked(f);
+	/* What was promised is no longer all there. */
+	if (rc == 0)
+		promise_update_locked(f);
 	return rc;
 }
 
@@ -58,7 +61,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 	mutex_unlock(&f->lock);
 	/* Nobody will close it later. */
 	if (rc == 0 && alone)
-		rc = commit_file(f, ctx);
+		rc = file_secure(f, ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &forever);
 	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
@@ -115,7 +118,7 @@ static int defer(struct files *files, struct node *n, int64_t mtime, int64_t mod
 			f->want_mtime = mtime;
 		if (mode != REMOTE_KEEP_MODE)
 			f->want_mode = mode;
-		f->writes++;
+		promise_follow_locked(f);
 	}
 	mutex_unlock(&f->lock);
 	file_put(f);

@@ -189,6 +189,21 @@ void spool_abandon(struct spool *s)
 	spool_free(s);
 }
 
+void spool_leave(struct spool *s)
+{
+	if (s)
+		spool_free(s);
+}
+
+void spool_forget(const char *dir, uint64_t id)
+{
+	char *path = path_of(dir, id);
+
+	if (path)
+		disk->unlink(path);
+	free(path);
+}
+
 void spool_destroy(struct spool *s)
 {
 	if (!s)
@@ -332,6 +347,17 @@ bool spool_only_grew(const struct spool *s)
 	if (s->whole || s->shrunk || s->size <= s->base_size)
 		return false;
 	return !s->dirty.n || s->dirty.v[0].from >= s->base_size;
+}
+
+void spool_resume(struct spool *s, int64_t size)
+{
+	extents_free(&s->dirty);
+	if (size < s->size)
+		extents_add(&s->dirty, size, s->size);
+	/* What is not here is a hole, which the server's copy has as zeros. */
+	extents_add(&s->present, 0, s->size);
+	s->base_size = size;
+	s->whole = s->shrunk = false;
 }
 
 void spool_clean(struct spool *s, int64_t server_size)

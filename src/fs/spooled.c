@@ -1,6 +1,7 @@
 /* fs/spooled - an open file and its spool: when it has one, what is in it, and when it goes. */
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -87,8 +88,7 @@ static int learn_base_locked(struct file *f, const struct opctx *ctx) REQUIRES(f
 	return f->stored.size < 0 ? -EIO : 0;
 }
 
-/* From now on the node's size and time are ours. */
-static void own_node_locked(struct file *f) REQUIRES(f->lock)
+void file_own_node_locked(struct file *f)
 {
 	struct tree *t = f->files->tree;
 	struct node *n = f->node;
@@ -129,7 +129,7 @@ int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx)
 	if (orphan && keep && f->stored.size > 0)
 		spool_truncate(f->spool, f->stored.size);
 	f->run_from = f->run_to = 0;
-	own_node_locked(f);
+	file_own_node_locked(f);
 	return 0;
 }
 
@@ -223,9 +223,23 @@ static void disown_node_locked(struct file *f) REQUIRES(f->lock)
 	mutex_unlock(&t->lock);
 }
 
+void file_leave_locked(struct file *f)
+{
+	upload_drop(&f->stored);
+	/* The journal knows of it. */
+	free(f->stored.temp);
+	f->stored.temp = NULL;
+	spool_leave(f->spool);
+	forget_spool_locked(f);
+	f->owed = false;
+	f->state = FILE_CLEAN;
+	disown_node_locked(f);
+}
+
 void file_drop_changes_locked(struct file *f)
 {
 	upload_drop(&f->stored);
+	promise_kept_locked(f);
 	spool_destroy(f->spool);
 	forget_spool_locked(f);
 	disown_node_locked(f);
@@ -253,6 +267,7 @@ void file_give_up_locked(struct file *f)
 			  ? " (with zeros where nothing was written)"
 			  : "");
 	buf_free(&path);
+	promise_kept_locked(f);
 	spool_abandon(f->spool);
 	f->spool = NULL;
 	file_drop_changes_locked(f);

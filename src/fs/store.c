@@ -226,6 +226,8 @@ static bool under_its_name(const struct commit *c)
 {
 	const struct stored *s = &c->stored;
 
+	if (c->aside && !s->on_server && !s->no_temp)
+		return false;
 	return !s->on_server || s->partial || s->size == 0 || s->no_temp || c->spool->size == 0;
 }
 
@@ -328,6 +330,8 @@ int upload_some(struct commit *c)
 {
 	int rc = find_path(c);
 
+	/* Whoever writes through has said what the name is. */
+	c->aside = c->files->back;
 	if (rc == 0 && !c->stored.upload)
 		rc = open_upload(c);
 	if (rc == 0)

@@ -114,6 +114,20 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
 	fuse_reply_err(req, 0);
 }
 
+/* Not only this directory's: what was promised is stored in any order. */
+static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct request r;
+
+	(void)ino;
+	(void)datasync;
+	(void)fi;
+	request_begin(&r, req, UNBOUNDED);
+	int rc = fs_sync(r.fs, &r.ctx);
+	request_end(&r);
+	reply_status(req, rc);
+}
+
 /* One answer to readdir or readdirplus, as it fills. */
 struct page {
 	fuse_req_t req;
@@ -241,6 +255,7 @@ void ops_fill_dir(struct fuse_lowlevel_ops *ops)
 	ops->rmdir = op_rmdir;
 	ops->rename = op_rename;
 	ops->opendir = op_opendir;
+	ops->fsyncdir = op_fsyncdir;
 	ops->readdir = op_readdir;
 	ops->readdirplus = op_readdirplus;
 	ops->releasedir = op_releasedir;

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
+#include "fs/writeback.h"
+#include "fuse/control.h"
 #include "request.h"
 
 static struct handle *handle_of(const struct fuse_file_info *fi)
@@ -248,6 +251,26 @@ static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 	fuse_reply_err(req, 0);
 }
 
+static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned command, void *arg,
+		     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+		     size_t out_size)
+{
+	struct mount *m = fuse_req_userdata(req);
+	struct owing owing;
+
+	(void)ino, (void)arg, (void)fi, (void)flags, (void)in, (void)in_size;
+	if (command != (unsigned)FTPFS_IOC_OWING || out_size < sizeof(struct ftpfs_owing)) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	fs_owing(m->fs, &owing);
+	struct ftpfs_owing answer = {.files = owing.files,
+				     .bytes = owing.bytes,
+				     .failing = owing.failing,
+				     .umount_wait = owing.umount_wait / NS_PER_S};
+	fuse_reply_ioctl(req, 0, &answer, sizeof(answer));
+}
+
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct request r;
@@ -283,4 +306,5 @@ void ops_fill_file(struct fuse_lowlevel_ops *ops)
 	ops->fallocate = op_fallocate;
 	ops->release = op_release;
 	ops->statfs = op_statfs;
+	ops->ioctl = op_ioctl;
 }

@@ -1,0 +1,107 @@
+/* fs/promise - an open file and its promise in the journal: made, brought up to date, taken back. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "file_private.h"
+#include "fs/journal.h"
+
+static int copy_ranges(const struct extents *from, struct extents *to)
+{
+	*to = (struct extents){0};
+	if (from->n == 0)
+		return 0;
+	to->v = malloc(from->n * sizeof *to->v);
+	if (!to->v)
+		return -ENOMEM;
+	memcpy(to->v, from->v, from->n * sizeof *to->v);
+	to->n = to->cap = from->n;
+	return 0;
+}
+
+static int copy_text(const char *from, char **to)
+{
+	*to = from ? strdup(from) : NULL;
+	return from && !*to ? -ENOMEM : 0;
+}
+
+/* The time that the file shows is its own, however late it is stored. */
+static void settle_time_locked(struct file *f) REQUIRES(f->lock)
+{
+	struct tree *t = f->files->tree;
+
+	if (f->want_mtime != REMOTE_KEEP_MTIME || !f->touched)
+		return;
+	mutex_lock(&t->lock);
+	f->want_mtime = f->node->mtime;
+	mutex_unlock(&t->lock);
+}
+
+/* What the server's file is called now is what the tree says: the caller holds the file busy, or
+ * its name cannot change for another reason. */
+int promise_make_locked(struct file *f, struct promise *p)
+{
+	const struct spool *s = f->spool;
+	const struct stored *st = &f->stored;
+	bool there = st->on_server && !st->partial;
+	struct buf path;
+	int rc;
+
+	settle_time_locked(f);
+	*p = (struct promise){
+		.id = s->id,
+		.size = s->size,
+		.whole = s->whole,
+		.shrunk = s->shrunk,
+		.base_size = s->base_size,
+		.on_server = there,
+		.server_size = there ? st->size : -1,
+		.server_mtime = there ? st->mtime : REMOTE_KEEP_MTIME,
+		.mtime = f->want_mtime,
+		.mode = f->want_mode,
+	};
+	buf_init(&path, PATH_LIMIT);
+	rc = tree_path(f->files->tree, f->node, &path);
+	if (rc == 0)
+		rc = copy_text(buf_text(&path), &p->path);
+	if (rc == 0)
+		rc = copy_text(st->temp, &p->temp);
+	if (rc == 0)
+		rc = copy_ranges(&s->dirty, &p->dirty);
+	buf_free(&path);
+	if (rc)
+		promise_clear(p);
+	return rc;
+}
+
+/* Safe against our own end at once, against the machine's with the next durable promise. */
+void promise_update_locked(struct file *f)
+{
+	struct promise p;
+
+	if (!f->owed)
+		return;
+	if (promise_make_locked(f, &p))
+		return;
+	(void)journal_promise(f->files->journal, &p, false);
+	promise_clear(&p);
+}
+
+void promise_follow_locked(struct file *f)
+{
+	bool all = f->owed && f->promised == f->writes;
+
+	f->writes++;
+	if (!all)
+		return;
+	promise_update_locked(f);
+	f->promised = f->writes;
+}
+
+void promise_kept_locked(struct file *f)
+{
+	if (f->owed)
+		journal_done(f->files->journal, f->spool->id);
+	f->owed = false;
+}
