@@ -75,6 +75,7 @@ struct stored {
 	int64_t size;	/* of the server's file, as last confirmed */
 	int64_t mtime;	/* likewise, when exact; REMOTE_KEEP_MTIME: not known */
 	char *temp;	/* a temporary sibling of ours that may exist; NULL: none */
+	uint64_t temp_id; /* its number in the journal */
 };
 
 struct file {

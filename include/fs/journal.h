@@ -21,7 +21,8 @@
  *     4. done                        no sync: see below
  *     5. the spool is deleted        by its owner, after 4
  *
- * A promise without its spool has been kept: only 5 deletes a spool that is promised.  A spool
+ * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes a
+ * spool that is promised.  A spool
  * without a promise was never promised to anybody.  The end of the journal that a crash tore is
  * recognised by its checksum and cut off; a record before it that does not check is damage:
  * journal_open() then keeps the damaged file aside under a name of its own, says so, and goes on
@@ -43,7 +44,8 @@ struct journal;
 struct promise {
 	uint64_t id;	    /* of the spool; never 0 */
 	char *path;	    /* where the bytes belong: absolute, as path.h has it */
-	char *temp;	    /* a temporary sibling of ours that may be on the server; NULL: none */
+	bool litter; /* `path` is a temporary name of ours on the server, to be removed: no spool,
+		      * and the rest means nothing */
 	int64_t size;	    /* of the file that was promised */
 	bool whole, shrunk; /* as in struct spool */
 	int64_t base_size;  /* as in struct spool */

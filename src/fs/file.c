@@ -40,8 +40,11 @@ static void file_free(struct file *f)
 		/* Litter of a lost link; nobody waits for it, and it may fail. */
 		struct opctx ctx = opctx_for(f->files->timeout);
 
-		remote_remove(f->files->remote, f->stored.temp, &ctx);
-		free(f->stored.temp);
+		int rc = remote_remove(f->files->remote, f->stored.temp, &ctx);
+		if (rc == 0 || rc == -ENOENT)
+			upload_temp_gone(f->files, &f->stored);
+		else
+			free(f->stored.temp);
 	}
 	reader_drop(f->filler);
 	spool_destroy(f->spool);

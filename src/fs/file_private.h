@@ -67,6 +67,11 @@ void promise_follow_locked(struct file *f) REQUIRES(f->lock);
 /* The server has it, or it is not wanted any more. */
 void promise_kept_locked(struct file *f) REQUIRES(f->lock);
 
+/* `path` is about to be made on the server, as a temporary name under the number id; and it is gone
+ * from there. */
+void promise_litter(struct files *files, uint64_t id, char *path);
+void promise_no_litter(struct files *files, uint64_t id);
+
 /* recover.c: before a file that an earlier process promised is stored: is the server's file what it
  * was then?  0: go on. */
 int recover_check(struct file *f, const struct opctx *ctx);
@@ -106,6 +111,8 @@ int upload_some(struct commit *c);
  * got. */
 int upload_all(struct commit *c);
 void upload_drop(struct stored *s);
+/* The temporary sibling is no longer on the server. */
+void upload_temp_gone(struct files *files, struct stored *s);
 /* Remove the temporary sibling, if there is one and the link stands. */
 void upload_discard_temp(struct commit *c);
 /* The same for a file that is idle and will not be stored any more. */

@@ -113,6 +113,7 @@ static void drain(struct fs *fs)
 	struct owing owing;
 	int err;
 
+	journal_leaving(fs->conf.journal);
 	do {
 		struct opctx slice = opctx_for(DRAIN_SLICE);
 

@@ -8,7 +8,7 @@
 #include "remote.h"
 
 enum { MAGIC = 0x6365726a, HEAD = 12, KIND_PROMISE = 1, KIND_DONE = 2 };
-enum { WHOLE = 1, SHRUNK = 2, ON_SERVER = 4, ALL_FLAGS = 7 };
+enum { WHOLE = 1, SHRUNK = 2, ON_SERVER = 4, LITTER = 8, ALL_FLAGS = 15 };
 
 static const char file_magic[8] = "ftpfsjnl";
 
@@ -123,7 +123,7 @@ int journal_read_header(const unsigned char *bytes, size_t n, uint32_t *version)
 static bool sound(const struct promise *p)
 {
 	return p->id && p->path && path_check(p->path) == 0 &&
-	       (!p->temp || path_check(p->temp) == 0) && p->size >= 0 && p->base_size >= 0 &&
+	       p->size >= 0 && p->base_size >= 0 &&
 	       p->server_size >= -1 && p->mode >= REMOTE_KEEP_MODE && p->mode <= 07777;
 }
 
@@ -160,7 +160,9 @@ int record_promise(struct buf *out, const struct promise *p)
 	if (!sound(p) || !ranges_sound(p))
 		return -EINVAL;
 	begin(out, p->id, KIND_PROMISE);
-	add(out, (p->whole ? WHOLE : 0) | (p->shrunk ? SHRUNK : 0) | (p->on_server ? ON_SERVER : 0),
+	add(out,
+	    (p->whole ? WHOLE : 0) | (p->shrunk ? SHRUNK : 0) | (p->on_server ? ON_SERVER : 0) |
+		    (p->litter ? LITTER : 0),
 	    1);
 	add(out, (uint64_t)p->size, 8);
 	add(out, (uint64_t)p->base_size, 8);
@@ -169,7 +171,6 @@ int record_promise(struct buf *out, const struct promise *p)
 	add(out, (uint64_t)p->mtime, 8);
 	add(out, (uint64_t)p->mode, 8);
 	add_text(out, p->path);
-	add_text(out, p->temp ? p->temp : "");
 	add(out, p->dirty.n, 4);
 	for (size_t i = 0; i < p->dirty.n; i++) {
 		add(out, (uint64_t)p->dirty.v[i].from, 8);
@@ -237,6 +238,7 @@ static bool read_promise(struct rest *r, struct record *out)
 	p->whole = flags & WHOLE;
 	p->shrunk = flags & SHRUNK;
 	p->on_server = flags & ON_SERVER;
+	p->litter = flags & LITTER;
 	p->size = (int64_t)take_number(r, 8);
 	p->base_size = (int64_t)take_number(r, 8);
 	p->server_size = (int64_t)take_number(r, 8);
@@ -244,9 +246,6 @@ static bool read_promise(struct rest *r, struct record *out)
 	p->mtime = (int64_t)take_number(r, 8);
 	p->mode = (int64_t)take_number(r, 8);
 	p->path = take_text(r);
-	p->temp = take_text(r);
-	if (p->temp && !*p->temp)
-		p->temp = NULL;
 	return !r->bad && (flags & ~(unsigned)ALL_FLAGS) == 0 && sound(p) && read_ranges(r, out);
 }
 
@@ -285,11 +284,10 @@ int record_to_promise(const struct record *r, struct promise *out)
 {
 	*out = r->p;
 	out->path = strdup(r->p.path);
-	out->temp = r->p.temp ? strdup(r->p.temp) : NULL;
 	out->dirty = (struct extents){0};
 	if (r->range_count)
 		out->dirty.v = calloc(r->range_count, sizeof *out->dirty.v);
-	if (!out->path || (r->p.temp && !out->temp) || (r->range_count && !out->dirty.v)) {
+	if (!out->path || (r->range_count && !out->dirty.v)) {
 		promise_clear(out);
 		return -ENOMEM;
 	}
@@ -304,7 +302,6 @@ int record_to_promise(const struct record *r, struct promise *out)
 void promise_clear(struct promise *p)
 {
 	free(p->path);
-	free(p->temp);
 	extents_free(&p->dirty);
 	memset(p, 0, sizeof *p);
 }

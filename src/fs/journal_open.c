@@ -227,8 +227,12 @@ static int replay(struct journal *j, const struct record *r)
 	struct owed *o = journal_find(j, r->id);
 
 	j->seq = r->seq;
-	if (r->is_promise)
-		return journal_hold(j, r->id, j->end, r->length, r->seq) ? 0 : -ENOMEM;
+	if (r->is_promise) {
+		o = journal_hold(j, r->id, j->end, r->length, r->seq);
+		if (o)
+			o->has_spool = r->p.litter;
+		return o ? 0 : -ENOMEM;
+	}
 	if (o)
 		journal_drop(j, o);
 	return 0;

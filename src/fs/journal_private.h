@@ -7,7 +7,7 @@
  *     record   u32 CRC-32C of all that follows in it, u32 magic, u32 length of the body, body
  *     body     u64 sequence, u64 synced, u64 id, u8 kind, and of a promise:
  *              u8 flags, i64 size, base_size, server_size, server_mtime, mtime, mode,
- *              path, temp (each u32 length, bytes, NUL; an empty temp is none),
+ *              path (u32 length, bytes, NUL),
  *              u32 count of ranges, and of each u64 from, to
  *
  * Sequence numbers ascend.  `synced` is one up to which everything was on disk when the record was
@@ -73,7 +73,7 @@ struct owed {
 	uint64_t seq;
 	int64_t moved;	/* where it lies in the file that is being written */
 	bool named;	/* its spool's name is on disk */
-	bool has_spool; /* while the directory is being read */
+	bool has_spool; /* while the directory is being read: or it needs none */
 };
 
 TAILQ_HEAD(owed_list, owed);

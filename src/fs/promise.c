@@ -20,12 +20,6 @@ static int copy_ranges(const struct extents *from, struct extents *to)
 	return 0;
 }
 
-static int copy_text(const char *from, char **to)
-{
-	*to = from ? strdup(from) : NULL;
-	return from && !*to ? -ENOMEM : 0;
-}
-
 /* The time that the file shows is its own, however late it is stored. */
 static void settle_time_locked(struct file *f) REQUIRES(f->lock)
 {
@@ -63,10 +57,8 @@ int promise_make_locked(struct file *f, struct promise *p)
 	};
 	buf_init(&path, PATH_LIMIT);
 	rc = tree_path(f->files->tree, f->node, &path);
-	if (rc == 0)
-		rc = copy_text(buf_text(&path), &p->path);
-	if (rc == 0)
-		rc = copy_text(st->temp, &p->temp);
+	if (rc == 0 && !(p->path = strdup(buf_text(&path))))
+		rc = -ENOMEM;
 	if (rc == 0)
 		rc = copy_ranges(&s->dirty, &p->dirty);
 	buf_free(&path);
@@ -104,4 +96,25 @@ void promise_kept_locked(struct file *f)
 	if (f->owed)
 		journal_done(f->files->journal, f->spool->id);
 	f->owed = false;
+}
+
+/* Only this process's end is survived: after the machine's the name is one of nobody's. */
+void promise_litter(struct files *files, uint64_t id, char *path)
+{
+	struct promise p = {.id = id,
+			    .path = path,
+			    .litter = true,
+			    .server_size = -1,
+			    .server_mtime = REMOTE_KEEP_MTIME,
+			    .mtime = REMOTE_KEEP_MTIME,
+			    .mode = REMOTE_KEEP_MODE};
+
+	if (files->journal)
+		(void)journal_promise(files->journal, &p, false);
+}
+
+void promise_no_litter(struct files *files, uint64_t id)
+{
+	if (files->journal)
+		journal_done(files->journal, id);
 }

@@ -132,11 +132,25 @@ static int take_up(struct fs *fs, struct node *n, const struct promise *p)
 	return rc;
 }
 
+/* Ours alone: the name is random, and nobody was ever shown it. */
+static int remove_litter(struct fs *fs, const struct promise *p, const struct opctx *ctx)
+{
+	int rc = remote_remove(fs->conf.remote, p->path, ctx);
+
+	if (rc && rc != -ENOENT)
+		return rc;
+	journal_done(fs->files.journal, p->id);
+	return 0;
+}
+
 static int recover_one(struct fs *fs, const struct promise *p, const struct opctx *ctx)
 {
 	struct node *dir, *n;
-	int rc = find_dir(fs, p->path, &dir, ctx);
+	int rc;
 
+	if (p->litter)
+		return remove_litter(fs, p, ctx);
+	rc = find_dir(fs, p->path, &dir, ctx);
 	if (rc)
 		return rc;
 	rc = find_node(fs, dir, p, &n, ctx);
@@ -198,12 +212,12 @@ int recover_all(struct fs *fs, const struct opctx *ctx)
 		return rc;
 	if ((rc = drop_superseded(fs, v, n)) != 0)
 		left = n;
-	if (n)
-		log_info("%zu files that were written earlier are still to be stored", n);
 	for (size_t i = 0; i < n; i++) {
 		int one = rc || !v[i].id ? rc : recover_one(fs, &v[i], ctx);
 
-		if (one) {
+		if (one && v[i].litter) {
+			log_info("%s cannot be removed now: %s", v[i].path, strerror(-one));
+		} else if (one) {
 			left++;
 			log_error("%s: what was written to it earlier cannot be stored now: %s; it "
 				  "stays in %s/spool-%016llx, and the next mount tries again",

@@ -191,8 +191,10 @@ static int name_temp(struct commit *c)
 
 	if (c->stored.temp)
 		return 0;
-	if (getrandom(&random, sizeof random, 0) != sizeof random)
-		return -EIO;
+	do {
+		if (getrandom(&random, sizeof random, 0) != sizeof random)
+			return -EIO;
+	} while (random == 0);
 	snprintf(name, sizeof name, COMMIT_TEMP_PREFIX "%016" PRIx64, random);
 	buf_init(&dir, PATH_LIMIT);
 	buf_init(&path, PATH_LIMIT);
@@ -202,6 +204,10 @@ static int name_temp(struct commit *c)
 	if (rc == 0) {
 		c->stored.temp = strdup(buf_text(&path));
 		rc = c->stored.temp ? 0 : -ENOMEM;
+	}
+	if (rc == 0) {
+		c->stored.temp_id = random;
+		promise_litter(c->files, random, c->stored.temp);
 	}
 	buf_free(&path);
 	buf_free(&dir);
@@ -399,10 +405,8 @@ static void note_stored(struct commit *c)
 	struct stored *s = &c->stored;
 	bool exact = c->settled.have & HAVE_EXACT_MTIME;
 
-	if (s->to == UPLOAD_TEMP) {
-		free(s->temp);
-		s->temp = NULL;
-	}
+	if (s->to == UPLOAD_TEMP)
+		upload_temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
 	s->partial = s->doubt = false;
@@ -460,6 +464,13 @@ static int try_once(struct commit *c)
 	return rc;
 }
 
+void upload_temp_gone(struct files *files, struct stored *s)
+{
+	promise_no_litter(files, s->temp_id);
+	free(s->temp);
+	s->temp = NULL;
+}
+
 static void discard_temp(struct files *files, struct stored *s)
 {
 	struct opctx ctx = opctx_for(files->timeout);
@@ -470,8 +481,7 @@ static void discard_temp(struct files *files, struct stored *s)
 	rc = remote_remove(files->remote, s->temp, &ctx);
 	if (rc && remote_link_error(rc))
 		return;
-	free(s->temp);
-	s->temp = NULL;
+	upload_temp_gone(files, s);
 }
 
 void upload_discard_temp(struct commit *c)

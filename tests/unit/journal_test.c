@@ -159,7 +159,6 @@ static void test_every_field_comes_back(void **unused)
 	size_t n;
 
 	(void)unused;
-	p.temp = strdup("/a b/.ftpfs-tmp");
 	p.whole = false;
 	p.shrunk = p.on_server = true;
 	p.base_size = INT64_C(1) << 40;
@@ -175,7 +174,7 @@ static void test_every_field_comes_back(void **unused)
 	assert_int_equal(n, 1);
 	assert_true(got->id == p.id);
 	assert_string_equal(got->path, p.path);
-	assert_string_equal(got->temp, p.temp);
+	assert_false(got->litter);
 	assert_int_equal(got->size, p.size);
 	assert_true(!got->whole && got->shrunk && got->on_server);
 	assert_int_equal(got->base_size, p.base_size);
@@ -239,10 +238,6 @@ static void test_nothing_that_could_not_be_read(void **unused)
 		p.path = (char *)bad[i];
 		assert_true(journal_promise(j, &p, true) < 0);
 		p.path = path;
-		p.temp = *bad[i] ? (char *)bad[i] : NULL;
-		if (p.temp)
-			assert_true(journal_promise(j, &p, true) < 0);
-		p.temp = NULL;
 	}
 	p.size = 99; /* the range ends beyond it */
 	assert_int_equal(journal_promise(j, &p, true), -EINVAL);
