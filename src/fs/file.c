@@ -169,7 +169,7 @@ static bool pages_good(struct file *f)
 
 static int empty_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock)
 {
-	int rc = file_wait_idle_locked(f, ctx);
+	int rc = promise_settle_locked(f, ctx);
 
 	if (rc == 0)
 		rc = file_spool_locked(f, false, ctx);
@@ -377,7 +377,7 @@ ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct
 static int write_locked(struct file *f, const struct handle *h, const void *from, size_t n,
 			int64_t at, const struct opctx *ctx) REQUIRES(f->lock)
 {
-	int rc = file_wait_idle_locked(f, ctx);
+	int rc = promise_settle_locked(f, ctx);
 
 	if (rc == 0)
 		rc = file_spool_locked(f, true, ctx);

@@ -62,6 +62,9 @@ void file_leave_locked(struct file *f) REQUIRES(f->lock);
 int promise_make_locked(struct file *f, struct promise *p) REQUIRES(f->lock);
 /* What was promised has a new time, mode or name. No-op where nothing is promised. */
 void promise_update_locked(struct file *f) REQUIRES(f->lock);
+/* The file is idle, and nothing of it is promised: before its bytes change, what was promised of them
+ * is stored. */
+int promise_settle_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
 /* A time or mode was noted: counted as a change, and promised as far as the bytes are. */
 void promise_follow_locked(struct file *f) REQUIRES(f->lock);
 /* The server has it, or it is not wanted any more. */

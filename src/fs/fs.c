@@ -115,7 +115,8 @@ static void drain(struct fs *fs)
 
 	journal_leaving(fs->conf.journal);
 	do {
-		struct opctx slice = opctx_for(DRAIN_SLICE);
+		int64_t left = end - clock_monotonic();
+		struct opctx slice = opctx_for(left < DRAIN_SLICE ? left : DRAIN_SLICE);
 
 		err = writeback_drain(fs->files.writeback, &slice);
 	} while (err == -ETIMEDOUT && clock_monotonic() < end && !journal_wanted(fs->conf.journal));

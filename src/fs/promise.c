@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "file_private.h"
+#include "fs/commit.h"
 #include "fs/journal.h"
 
 static int copy_ranges(const struct extents *from, struct extents *to)
@@ -78,6 +79,20 @@ void promise_update_locked(struct file *f)
 		return;
 	(void)journal_promise(f->files->journal, &p, false);
 	promise_clear(&p);
+}
+
+int promise_settle_locked(struct file *f, const struct opctx *ctx)
+{
+	int rc = file_wait_idle_locked(f, ctx);
+
+	while (rc == 0 && f->owed) {
+		mutex_unlock(&f->lock);
+		rc = commit_file(f, ctx);
+		mutex_lock(&f->lock);
+		if (rc == 0)
+			rc = file_wait_idle_locked(f, ctx);
+	}
+	return rc;
 }
 
 void promise_follow_locked(struct file *f)

@@ -21,7 +21,7 @@ static bool has_size(struct file *f, int64_t size)
 
 static int resize_locked(struct file *f, int64_t size, const struct opctx *ctx) REQUIRES(f->lock)
 {
-	int rc = file_wait_idle_locked(f, ctx);
+	int rc = promise_settle_locked(f, ctx);
 	bool fresh;
 
 	if (rc || (!f->spool && has_size(f, size)))
@@ -35,9 +35,6 @@ static int resize_locked(struct file *f, int64_t size, const struct opctx *ctx) 
 	rc = spool_truncate(f->spool, size);
 	if (rc == 0)
 		file_changed_locked(f);
-	/* What was promised is no longer all there. */
-	if (rc == 0)
-		promise_update_locked(f);
 	return rc;
 }
 

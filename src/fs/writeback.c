@@ -120,26 +120,35 @@ static struct owed_file *next_owed(struct writeback *w)
 
 /* ---- one try ---- */
 
-/* Is the queue done with f?  Where a handle has changed it since it was promised, the close of that
- * handle promises it again. */
-static bool finished_locked(const struct file *f) REQUIRES(f->lock)
+/* Nothing is promised any more: somebody else has stored it, or removed it.  Whoever changes it now
+ * has not closed it yet. */
+static bool finished(struct file *f)
 {
-	return f->state == FILE_CLEAN || f->state == FILE_ORPHAN ||
-	       (f->state == FILE_DIRTY && f->handles && f->promised != f->writes);
+	mutex_lock(&f->lock);
+	bool done = !f->owed;
+	mutex_unlock(&f->lock);
+	return done;
+}
+
+static int try_once(struct file *f, const struct opctx *ctx)
+{
+	int rc = recover_check(f, ctx);
+
+	return rc || finished(f) ? rc : commit_file(f, ctx);
 }
 
 static void judge(struct writeback *w, struct owed_file *o, int rc)
 {
 	struct file *f = o->file;
-	bool finished;
+	bool done;
 
 	mutex_lock(&f->lock);
-	finished = finished_locked(f);
+	done = !f->owed;
 	mutex_lock(&w->lock);
 	count_locked(w, o, -1);
 	o->running = false;
 	o->error = rc;
-	if (finished) {
+	if (done) {
 		TAILQ_REMOVE(&w->items, o, link);
 		f->queued = NULL;
 	} else {
@@ -150,7 +159,7 @@ static void judge(struct writeback *w, struct owed_file *o, int rc)
 	cond_broadcast(&w->changed);
 	mutex_unlock(&w->lock);
 	mutex_unlock(&f->lock);
-	if (finished) {
+	if (done) {
 		file_put(f);
 		free(o);
 	}
@@ -165,11 +174,7 @@ static void *uploader(void *arg)
 	ctx.cancelled = &w->stop;
 	ctx.cancel_fd = w->cancel_fd;
 	while ((o = next_owed(w))) {
-		int rc = recover_check(o->file, &ctx);
-
-		if (rc == 0)
-			rc = commit_file(o->file, &ctx);
-		judge(w, o, rc);
+		judge(w, o, try_once(o->file, &ctx));
 	}
 	return NULL;
 }

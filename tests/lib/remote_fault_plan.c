@@ -1,6 +1,7 @@
 /* remote_fault - the plan: which call is spoilt, and how. */
 #include "remote_fault_plan.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -26,6 +27,8 @@ struct fault_plan {
 	enum fault_op during GUARDED_BY(lock);
 	void (*meanwhile)(void *arg) GUARDED_BY(lock);
 	void *arg GUARDED_BY(lock);
+	bool (*gate)(void *arg) GUARDED_BY(lock);
+	void *gate_arg GUARDED_BY(lock);
 };
 
 struct fault_plan *fault_plan_create(uint64_t seed)
@@ -120,6 +123,14 @@ void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *ar
 	mutex_unlock(&p->lock);
 }
 
+void fault_gate(struct fault_plan *p, bool (*gate)(void *arg), void *arg)
+{
+	mutex_lock(&p->lock);
+	p->gate = gate;
+	p->gate_arg = arg;
+	mutex_unlock(&p->lock);
+}
+
 /* splitmix64 */
 static uint64_t random_locked(struct fault_plan *p) REQUIRES(p->lock)
 {
@@ -158,6 +169,8 @@ struct verdict fault_judge(struct fault_plan *p, enum fault_op op)
 
 	mutex_lock(&p->lock);
 	p->calls[op]++;
+	bool (*gate)(void *arg) = p->gate;
+	void *gate_arg = p->gate_arg;
 	arg = p->arg;
 	if (op == p->during) {
 		meanwhile = p->meanwhile;
@@ -171,6 +184,8 @@ struct verdict fault_judge(struct fault_plan *p, enum fault_op op)
 	mutex_unlock(&p->lock);
 	if (meanwhile)
 		meanwhile(arg);
+	if (gate && !gate(gate_arg))
+		return (struct verdict){FAULT_BEFORE, -ECONNRESET};
 	if (v.kind == FAULT_DELAY)
 		nanosleep(&(struct timespec){.tv_nsec = FAULT_DELAY_NS}, NULL);
 	return v;
