@@ -39,7 +39,7 @@ struct options {
 	char *url_shown; /* the URL without its password, for fsname and messages */
 	char *mountpoint;
 	bool foreground, help, version;
-	bool sync; /* --sync: mountpoint is one of ours, and all the rest is not set */
+	bool sync;	 /* --sync: mountpoint is one of ours, and all the rest is not set */
 	bool may_prompt; /* a user name, no password, and a terminal to ask on */
 };
 

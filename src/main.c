@@ -188,7 +188,10 @@ static void name_owed(const struct options *o, struct buf *out)
 	const char *dir = o->ftp.dir ? o->ftp.dir : "";
 
 	buf_addf(out, "%s@%s:%u/%s", login->user ? login->user : "anonymous", login->host,
-		 login->port ? login->port : login->implicit_tls ? FTPS_PORT : FTP_PORT, dir);
+		 login->port	       ? login->port
+		 : login->implicit_tls ? FTPS_PORT
+				       : FTP_PORT,
+		 dir);
 	while (out->len > 1 && out->data[out->len - 1] == '/')
 		out->data[--out->len] = '\0';
 }

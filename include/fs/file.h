@@ -46,13 +46,13 @@ struct writeback;
 struct files {
 	struct tree *tree;
 	struct remote *remote;
-	struct prefetch *prefetch; /* NULL: off */
-	const char *spool_dir;	   /* absolute, private to us */
-	int64_t timeout;	   /* ns: a commit without progress for so long fails */
-	struct journal *journal;   /* NULL: nothing outlives the process */
+	struct prefetch *prefetch;   /* NULL: off */
+	const char *spool_dir;	     /* absolute, private to us */
+	int64_t timeout;	     /* ns: a commit without progress for so long fails */
+	struct journal *journal;     /* NULL: nothing outlives the process */
 	struct writeback *writeback; /* NULL: nothing is stored later */
-	bool back; /* write=back: a close promises; else it stores */
-	int64_t cache_size; /* bytes that may be promised and not stored; 0: no limit */
+	bool back;		     /* write=back: a close promises; else it stores */
+	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
@@ -66,15 +66,15 @@ struct stored {
 		UPLOAD_TEMP, /* STOR to `temp`, which then replaces the file */
 		UPLOAD_TAIL, /* APPE */
 	} to;
-	int64_t sent;	/* the upload has been given the file's bytes up to here */
-	bool on_server; /* a file of this name is there */
-	bool partial;	/* ... and it is a part of an upload of ours: nothing to preserve */
-	bool doubt;	/* ... unless the command that was to make it never arrived */
-	bool no_append; /* the server cannot APPE, or an APPE of ours was torn */
-	bool no_temp;	/* its directory takes no temporary sibling */
-	int64_t size;	/* of the server's file, as last confirmed */
-	int64_t mtime;	/* likewise, when exact; REMOTE_KEEP_MTIME: not known */
-	char *temp;	/* a temporary sibling of ours that may exist; NULL: none */
+	int64_t sent;	  /* the upload has been given the file's bytes up to here */
+	bool on_server;	  /* a file of this name is there */
+	bool partial;	  /* ... and it is a part of an upload of ours: nothing to preserve */
+	bool doubt;	  /* ... unless the command that was to make it never arrived */
+	bool no_append;	  /* the server cannot APPE, or an APPE of ours was torn */
+	bool no_temp;	  /* its directory takes no temporary sibling */
+	int64_t size;	  /* of the server's file, as last confirmed */
+	int64_t mtime;	  /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	char *temp;	  /* a temporary sibling of ours that may exist; NULL: none */
 	uint64_t temp_id; /* its number in the journal */
 };
 
@@ -107,11 +107,11 @@ struct file {
 	int64_t want_mtime GUARDED_BY(lock); /* to set at commit; REMOTE_KEEP_MTIME: none */
 	int64_t want_mode GUARDED_BY(lock);  /* likewise; REMOTE_KEEP_MODE: none */
 	uint64_t writes
-		GUARDED_BY(lock); /* counts changes: a commit that finds it moved stays DIRTY */
-	bool owed GUARDED_BY(lock);	    /* the journal has a promise for the spool ... */
+		GUARDED_BY(lock);   /* counts changes: a commit that finds it moved stays DIRTY */
+	bool owed GUARDED_BY(lock); /* the journal has a promise for the spool ... */
 	uint64_t promised GUARDED_BY(lock); /* ... that was made at this count of changes */
-	bool recovered GUARDED_BY(lock); /* promised by an earlier process; the server's file has
-					  * not been looked at since */
+	bool recovered GUARDED_BY(lock);    /* promised by an earlier process; the server's file has
+					     * not been looked at since */
 	struct owed_file *queued GUARDED_BY(lock); /* by writeback; NULL: not */
 };
 

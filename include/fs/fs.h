@@ -24,17 +24,17 @@ struct handle;
 struct dirhandle;
 
 struct fs_conf {
-	struct remote *remote;	/* owned from now on, also when fs_create fails */
-	int64_t dcache_timeout; /* ns; how long the server's answers are believed */
-	int64_t timeout;	/* ns; see files.timeout */
-	size_t max_nodes;	/* 0: a default of 1,000,000 */
-	const char *spool_dir;	/* existing private directory; NULL: the journal's */
+	struct remote *remote;	 /* owned from now on, also when fs_create fails */
+	int64_t dcache_timeout;	 /* ns; how long the server's answers are believed */
+	int64_t timeout;	 /* ns; see files.timeout */
+	size_t max_nodes;	 /* 0: a default of 1,000,000 */
+	const char *spool_dir;	 /* existing private directory; NULL: the journal's */
 	struct journal *journal; /* not owned, outlives the fs; NULL: nothing outlives it */
 	bool write_back;	 /* a close promises, and the server has the bytes later */
 	unsigned uploads;	 /* side by side, of what was promised */
 	int64_t cache_size;	 /* bytes that may be promised and not stored; 0: no limit */
 	int64_t umount_wait;	 /* ns that fs_destroy() waits for the server */
-	uid_t uid;		/* shown as the owner of everything */
+	uid_t uid;		 /* shown as the owner of everything */
 	gid_t gid;
 	mode_t umask; /* taken off the modes shown, when umask_set */
 	bool umask_set;

@@ -21,12 +21,11 @@
  *     4. done                        no sync: see below
  *     5. the spool is deleted        by its owner, after 4
  *
- * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes a
- * spool that is promised.  A spool
- * without a promise was never promised to anybody.  The end of the journal that a crash tore is
- * recognised by its checksum and cut off; a record before it that does not check is damage:
- * journal_open() then keeps the damaged file aside under a name of its own, says so, and goes on
- * with the records before it.
+ * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes
+ * a spool that is promised.  A spool without a promise was never promised to anybody.  The end of
+ * the journal that a crash tore is recognised by its checksum and cut off; a record before it that
+ * does not check is damage: journal_open() then keeps the damaged file aside under a name of its
+ * own, says so, and goes on with the records before it.
  *
  * Thread-safe; its lock is a leaf and is held during local disk I/O (appends), never across the
  * network.  Concurrent durable promises share one fdatasync. */
@@ -42,13 +41,13 @@
 struct journal;
 
 struct promise {
-	uint64_t id;	    /* of the spool; never 0 */
-	char *path;	    /* where the bytes belong: absolute, as path.h has it */
-	bool litter; /* `path` is a temporary name of ours on the server, to be removed: no spool,
-		      * and the rest means nothing */
-	int64_t size;	    /* of the file that was promised */
-	bool whole, shrunk; /* as in struct spool */
-	int64_t base_size;  /* as in struct spool */
+	uint64_t id;  /* of the spool; never 0 */
+	char *path;   /* where the bytes belong: absolute, as path.h has it */
+	bool litter;  /* `path` is a temporary name of ours on the server, to be removed: no spool,
+		       * and the rest means nothing */
+	int64_t size; /* of the file that was promised */
+	bool whole, shrunk;   /* as in struct spool */
+	int64_t base_size;    /* as in struct spool */
 	struct extents dirty; /* as in struct spool; of a whole file: what is not a hole */
 	bool on_server;	      /* a file of that name was there when this was promised ... */
 	int64_t server_size;  /* ... of that size; -1: not known */
@@ -69,7 +68,8 @@ void promise_clear(struct promise *p);
 
 /* The directory of `target` (any text; equal targets share it) below cache_dir, made when it is
  * missing, locked, its journal read and cut.  -EBUSY: another process uses it; *owner (may be NULL)
- * is then its pid, or 0.  One that is leaving is waited for, JOURNAL_PATIENCE at most.  Spools that nobody was promised are deleted. */
+ * is then its pid, or 0.  One that is leaving is waited for, JOURNAL_PATIENCE at most.  Spools that
+ * nobody was promised are deleted. */
 int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner);
 /* The same for the first of the directories of `target` that no mount uses: it has several when it
  * is mounted several times.  What ended mounts of it still owe, in any of them, is promised here

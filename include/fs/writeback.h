@@ -9,8 +9,8 @@
  * The moment is for what programs do right after close: rsync sets time and mode and renames; a
  * file that is not on the server yet is renamed here alone, so that all of it becomes one upload.
  *
- * Lock: writeback.lock is a leaf below file.lock and tree.lock; f->queued and f->owed are guarded by
- * file.lock.  The queue holds one reference to each of its files. */
+ * Lock: writeback.lock is a leaf below file.lock and tree.lock; f->queued and f->owed are guarded
+ * by file.lock.  The queue holds one reference to each of its files. */
 #ifndef FTPFS_FS_WRITEBACK_H
 #define FTPFS_FS_WRITEBACK_H
 
@@ -22,9 +22,9 @@ struct writeback;
 #define WRITEBACK_DELAY (250 * INT64_C(1000000))
 
 struct owing {
-	uint64_t files; /* promised and not stored */
-	int64_t bytes;	/* of them, as large as they will be */
-	uint64_t failing; /* of the files: whose last try failed */
+	uint64_t files;	     /* promised and not stored */
+	int64_t bytes;	     /* of them, as large as they will be */
+	uint64_t failing;    /* of the files: whose last try failed */
 	int64_t umount_wait; /* ns; of the mount: see fs_conf */
 };
 

@@ -62,8 +62,8 @@ void file_leave_locked(struct file *f) REQUIRES(f->lock);
 int promise_make_locked(struct file *f, struct promise *p) REQUIRES(f->lock);
 /* What was promised has a new time, mode or name. No-op where nothing is promised. */
 void promise_update_locked(struct file *f) REQUIRES(f->lock);
-/* The file is idle, and nothing of it is promised: before its bytes change, what was promised of them
- * is stored. */
+/* The file is idle, and nothing of it is promised: before its bytes change, what was promised of
+ * them is stored. */
 int promise_settle_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
 /* A time or mode was noted: counted as a change, and promised as far as the bytes are. */
 void promise_follow_locked(struct file *f) REQUIRES(f->lock);
@@ -96,7 +96,7 @@ struct commit {
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
 	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
-	bool aside;	     /* a new file, too, is sent to a temporary sibling: its name is not final */
+	bool aside; /* a new file, too, is sent to a temporary sibling: its name is not final */
 	struct entry settled;
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */

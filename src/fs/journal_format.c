@@ -122,8 +122,7 @@ int journal_read_header(const unsigned char *bytes, size_t n, uint32_t *version)
 /* Everything but the ranges. */
 static bool sound(const struct promise *p)
 {
-	return p->id && p->path && path_check(p->path) == 0 &&
-	       p->size >= 0 && p->base_size >= 0 &&
+	return p->id && p->path && path_check(p->path) == 0 && p->size >= 0 && p->base_size >= 0 &&
 	       p->server_size >= -1 && p->mode >= REMOTE_KEEP_MODE && p->mode <= 07777;
 }
 

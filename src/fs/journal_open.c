@@ -3,8 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,8 +165,7 @@ static int lock_dir(struct journal *j, bool wait, long *owner)
 	long unused = 0;
 	char *path;
 
-	if (asprintf(&path, "%s/lock", j->dir) < 0 ||
-	    asprintf(&j->wanted, "%s/wanted", j->dir) < 0)
+	if (asprintf(&path, "%s/lock", j->dir) < 0 || asprintf(&j->wanted, "%s/wanted", j->dir) < 0)
 		return -ENOMEM;
 	j->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	free(path);

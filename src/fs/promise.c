@@ -1,4 +1,5 @@
-/* fs/promise - an open file and its promise in the journal: made, brought up to date, taken back. */
+/* fs/promise - an open file and its promise in the journal: made, brought up to date, taken back.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

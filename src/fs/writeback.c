@@ -153,7 +153,9 @@ static void judge(struct writeback *w, struct owed_file *o, int rc)
 		f->queued = NULL;
 	} else {
 		o->due = clock_monotonic() + (rc ? o->pause : 0);
-		o->pause = rc == 0 ? PAUSE_FIRST : 2 * o->pause < PAUSE_MAX ? 2 * o->pause : PAUSE_MAX;
+		o->pause = rc == 0		      ? PAUSE_FIRST
+			   : 2 * o->pause < PAUSE_MAX ? 2 * o->pause
+						      : PAUSE_MAX;
 		count_locked(w, o, 1);
 	}
 	cond_broadcast(&w->changed);

@@ -1,8 +1,8 @@
 /* crash_test - the process ends at every step of a workload: what was promised is kept by the next
  * mount, every file is wholly old or wholly new, and nothing of ours is left behind.
  *
- * A step is a call to the server or to the local disk.  The workload is run once for each step: it is
- * killed before that one (from there on nothing has any effect), mounted again and looked at.
+ * A step is a call to the server or to the local disk.  The workload is run once for each step: it
+ * is killed before that one (from there on nothing has any effect), mounted again and looked at.
  * FTPFS_CRASH_SEEDS: how many workloads (each a few hundred kills). */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -37,7 +38,8 @@ enum { NAMES = 4, STEPS = 24, TEXT_MAX = 96 };
 
 static struct mutex lock = MUTEX_INITIALIZER;
 static uint64_t steps_left; /* 0: dead */
-static atomic_bool dead;    /* also what interrupts the workload */
+static atomic_bool dead;    /* also what interrupts the workload ... */
+static int dead_fd;	    /* ... at once: readable since then */
 
 /* One more step; false: it does not happen. */
 static bool step(void)
@@ -45,8 +47,8 @@ static bool step(void)
 	mutex_lock(&lock);
 	if (steps_left > 0)
 		steps_left--;
-	if (steps_left == 0)
-		atomic_store(&dead, true);
+	if (steps_left == 0 && !atomic_exchange(&dead, true))
+		eventfd_write(dead_fd, 1);
 	bool alive = !atomic_load(&dead);
 	mutex_unlock(&lock);
 	return alive;
@@ -56,7 +58,8 @@ static void live(uint64_t steps)
 {
 	mutex_lock(&lock);
 	steps_left = steps;
-	atomic_store(&dead, false);
+	if (atomic_exchange(&dead, false))
+		eventfd_read(dead_fd, &(eventfd_t){0});
 	mutex_unlock(&lock);
 }
 
@@ -310,7 +313,8 @@ static int op_sync(unsigned i)
 static int (*const OPS[])(unsigned) = {op_replace, op_replace, op_append, op_edit,
 				       op_rename,  op_rename,  op_remove, op_sync};
 
-/* Until the end or death; `now` is what was promised, `then` what the last operation may have done. */
+/* Until the end or death; `now` is what was promised, `then` what the last operation may have done.
+ */
 static void workload(uint64_t seed)
 {
 	random_state = seed;
@@ -333,8 +337,8 @@ static uint64_t seed_now, kill_now;
 
 static void print_story(void)
 {
-	print_error("seed %d, %s, killed before step %d:\n", (int)seed_now, back ? "back" : "through",
-		    (int)kill_now);
+	print_error("seed %d, %s, killed before step %d:\n", (int)seed_now,
+		    back ? "back" : "through", (int)kill_now);
 	for (unsigned i = stories > STEPS ? stories - STEPS : 0; i < stories; i++)
 		print_error("  %s\n", story[i % STEPS]);
 }
@@ -371,15 +375,16 @@ static void check_name(unsigned i)
 	free(bytes);
 }
 
-/* A rename over a name that was promised and not stored yet: the server has done it, and the promise
- * was not taken back. Nothing may be lost, so both are there. */
+/* A rename over a name that was promised and not stored yet: the server has done it, and the
+ * promise was not taken back. Nothing may be lost, so both are there. */
 static bool is_conflict_copy(const char *path)
 {
 	const struct state *s = &now[path[1] - 'a'];
 	char *bytes;
 	size_t n;
 
-	if (strncmp(path + 2, ".ftpfs-conflict-", 16) != 0 || mem_get(server, path, &bytes, &n) != 0)
+	if (strncmp(path + 2, ".ftpfs-conflict-", 16) != 0 ||
+	    mem_get(server, path, &bytes, &n) != 0)
 		return false;
 	bool same = is(s, bytes, n);
 	free(bytes);
@@ -448,13 +453,16 @@ static void crash_everywhere(bool write_back, uint64_t first)
 	back = write_back;
 	ctx = opctx_for(OPCTX_FOREVER);
 	ctx.cancelled = &dead;
+	ctx.cancel_fd = dead_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	disk = &killing;
 	for (uint64_t seed = first; seed < first + n; seed++) {
-		traits = (struct mem_traits){.settles_behind = seed & 1, .no_append = seed % 3 == 0};
+		traits = (struct mem_traits){.settles_behind = seed & 1,
+					     .no_append = seed % 3 == 0};
 		for (uint64_t k = 1; round_of(seed, k); k++)
 			kills++;
 	}
 	disk = &disk_real;
+	close(dead_fd);
 	print_message("%d kills\n", (int)kills);
 }
 

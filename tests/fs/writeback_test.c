@@ -303,7 +303,8 @@ static void test_save_and_rename_is_one_upload(void **state)
 	struct entry e;
 
 	look("dir"); /* the root is listed */
-	uint64_t renames = fault_calls(plan, FAULT_RENAME), opens = fault_calls(plan, FAULT_OPEN_WRITE);
+	uint64_t renames = fault_calls(plan, FAULT_RENAME),
+		 opens = fault_calls(plan, FAULT_OPEN_WRITE);
 	save(".file.tmp", "content");
 	assert_int_equal(fs_setattr(fs, look(".file.tmp"), NULL, FS_SET_MODE | FS_SET_MTIME, &want,
 				    &attr, &ctx),
@@ -530,9 +531,9 @@ static void test_its_directory_is_gone(void **state)
 
 	assert_int_equal(fs_mkdir(fs, fs_root(fs), "d", 0755, &g, &ctx), 0);
 	server_is_gone(true);
-	assert_int_equal(fs_create_file(fs, g.node, "file", 0644, O_WRONLY | O_CREAT, &f, &h, &keep,
-					&ctx),
-			 0);
+	assert_int_equal(
+		fs_create_file(fs, g.node, "file", 0644, O_WRONLY | O_CREAT, &f, &h, &keep, &ctx),
+		0);
 	assert_int_equal(fs_write(h, "content", 7, 0, &ctx), 7);
 	assert_int_equal(fs_flush(h, &ctx), 0);
 	fs_release(h);
@@ -565,9 +566,9 @@ static void test_a_full_cache_waits_for_uploads(void **state)
 	save("b", bytes); /* waits until a is stored */
 	assert_true(on_server("/a"));
 	server_is_gone(false);
-	assert_int_equal(fs_create_file(fs, fs_root(fs), "c", 0644, O_WRONLY | O_CREAT, &f, &h,
-					&keep, &ctx),
-			 0);
+	assert_int_equal(
+		fs_create_file(fs, fs_root(fs), "c", 0644, O_WRONLY | O_CREAT, &f, &h, &keep, &ctx),
+		0);
 	assert_int_equal(fs_write(h, bytes, 60, 100, &ctx), -ENOSPC);
 	fs_release(h);
 	assert_int_equal(fs_sync(fs, &ctx), 0);
@@ -597,7 +598,10 @@ static void test_two_mounts_of_one_target(void **state)
 }
 
 static struct CMUnitTest tests[] = {
-#define TEST(name) {#name, name, setup, teardown, NULL}
+#define TEST(name)                                                                                 \
+	{                                                                                          \
+#name, name, setup, teardown, NULL                                                 \
+	}
 	TEST(test_a_close_promises),
 	TEST(test_it_is_stored_without_being_asked),
 	TEST(test_fsync_waits_for_the_server),

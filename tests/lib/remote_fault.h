@@ -68,8 +68,8 @@ void fault_spare_after(struct fault_plan *p, bool on);
  * any more. */
 void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *arg), void *arg);
 
-/* From now on a call happens only while `gate` says so, which is asked once for each, in its thread,
- * without any lock; else: BEFORE, -ECONNRESET. */
+/* From now on a call happens only while `gate` says so, which is asked once for each, in its
+ * thread, without any lock; else: BEFORE, -ECONNRESET. */
 void fault_gate(struct fault_plan *p, bool (*gate)(void *arg), void *arg);
 
 uint64_t fault_calls(struct fault_plan *p, enum fault_op op);	/* asked of us */
