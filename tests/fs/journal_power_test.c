@@ -24,12 +24,20 @@
 #include "powercut.h"
 #include "remote.h"
 
-enum { STEPS = 34, ROUNDS = 2, DICE = 3, COMPACT = 700, LIVE_MAX = 5, ATTEMPTS_MAX = 400 };
+enum {
+	STEPS = 20,
+	ROUNDS = 2,
+	LIVES = 3,
+	DICE = 3,
+	COMPACT = 700,
+	LIVE_MAX = 5,
+	ATTEMPTS_MAX = 400
+};
 /* What the workload tells of itself. */
 enum { TRIED, ACKNOWLEDGED, FINISHED, KEPT /* about to be */ };
 
 static const char target[] = "ftp://someone@server/";
-static char cache[64], scratch[64], scratch_dir[400];
+static char cache[64], scratch[64], cache_dir[400], scratch_dir[400];
 static unsigned seed;
 
 static unsigned roll(unsigned below)
@@ -37,7 +45,7 @@ static unsigned roll(unsigned below)
 	return (unsigned)rand_r(&seed) % below;
 }
 
-/* ---- the workload ---- */
+/* ---- what was promised ---- */
 
 /* One call of journal_promise(), with the bytes that its spool had. */
 struct attempt {
@@ -47,6 +55,81 @@ struct attempt {
 
 static struct attempt attempts[ATTEMPTS_MAX];
 static size_t attempt_count;
+
+/* Of each attempt, at the moment that is looked at.  A later one of the same id counts for it. */
+static struct marks {
+	bool tried[ATTEMPTS_MAX], acknowledged[ATTEMPTS_MAX], finished[ATTEMPTS_MAX],
+		kept[ATTEMPTS_MAX];
+} marks, before; /* before: when the workload began */
+
+static void noted(int what, size_t which)
+{
+	bool *const of[] = {marks.tried, marks.acknowledged, marks.finished, marks.kept};
+
+	of[what][which] = true;
+	for (size_t i = 0; what == KEPT && i < which; i++)
+		marks.kept[i] |= marks.tried[i] && attempts[i].p.id == attempts[which].p.id;
+}
+
+static void demand(bool holds, const char *what, uint64_t id)
+{
+	if (!holds)
+		fail_msg("%s (%016llx) %s", what, (unsigned long long)id, powercut_where());
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same(const struct promise *a, const struct promise *b)
+{
+	return a->id == b->id && same_text(a->path, b->path) && same_text(a->temp, b->temp) &&
+	       a->size == b->size && a->base_size == b->base_size && a->whole == b->whole &&
+	       a->server_size == b->server_size && a->mode == b->mode && a->dirty.n == b->dirty.n &&
+	       (!a->dirty.n ||
+		memcmp(a->dirty.v, b->dirty.v, a->dirty.n * sizeof *a->dirty.v) == 0);
+}
+
+/* Attempt `last` is what became of them all, and its spool was not given up. */
+static void survived(size_t last)
+{
+	for (size_t i = 0; i < attempt_count; i++) {
+		if (attempts[i].p.id != attempts[last].p.id)
+			continue;
+		marks.kept[i] = false;
+		if (i > last)
+			marks.tried[i] = false;
+	}
+}
+
+/* The attempt that made this promise. */
+static size_t last_attempt(const struct promise *p)
+{
+	for (size_t i = attempt_count; i-- > 0;)
+		if (same(p, &attempts[i].p))
+			return i;
+	fail_msg("%s is owed, and was never promised so", p->path);
+	return 0;
+}
+
+/* The last attempt that was acknowledged and that nothing has ended; or -1. */
+static int last_due(uint64_t id)
+{
+	int due = -1;
+
+	for (size_t i = 0; i < attempt_count; i++) {
+		if (attempts[i].p.id != id)
+			continue;
+		if (marks.finished[i])
+			return -1;
+		if (marks.acknowledged[i])
+			due = (int)i;
+	}
+	return due;
+}
+
+/* ---- the workload ---- */
 
 struct work {
 	struct journal *j;
@@ -146,20 +229,44 @@ static void step(struct work *w)
 	}
 }
 
-static void run_workload(void)
+/* What an earlier life left is taken up, or ended where nobody had been promised it. */
+static void take_up(struct work *w)
+{
+	struct promise *owed;
+	size_t n, k = 0;
+
+	assert_int_equal(journal_owed(w->j, &owed, &n), 0);
+	for (size_t i = 0; i < n; i++) {
+		size_t last = last_attempt(&owed[i]);
+		struct spool *s;
+
+		survived(last);
+		if (k < LIVE_MAX && spool_open(journal_dir(w->j), &owed[i], &s) == 0) {
+			w->live[k] = s;
+			w->durable[k] = last_due(s->id) >= 0;
+			w->last[k] = last;
+			snprintf(w->name[k++], sizeof w->name[0], "%s", owed[i].path);
+		} else {
+			char path[600], name[SPOOL_NAME_SIZE];
+
+			powercut_note(FINISHED, last);
+			journal_done(w->j, owed[i].id);
+			spool_name(owed[i].id, name);
+			snprintf(path, sizeof path, "%s/%s", journal_dir(w->j), name);
+			disk->unlink(path);
+		}
+		promise_clear(&owed[i]);
+	}
+	free(owed);
+}
+
+static void run_workload(const char *dir)
 {
 	struct work w = {0};
-	char dir[400];
 
-	/* The name of the directory, which recording wants to know before there is one. */
-	assert_int_equal(journal_open(cache, target, &w.j, NULL), 0);
-	snprintf(dir, sizeof dir, "%s", journal_dir(w.j));
-	journal_close(w.j);
-	strcat(dir, "/journal");
-	assert_int_equal(unlink(dir), 0);
-	*strrchr(dir, '/') = '\0';
 	powercut_record(dir);
 	start(&w);
+	take_up(&w);
 	for (int i = 0; i < STEPS; i++)
 		step(&w);
 	for (unsigned k = 0; k < LIVE_MAX; k++)
@@ -173,55 +280,6 @@ static void run_workload(void)
 }
 
 /* ---- what has to be there ---- */
-
-/* Of each attempt, at the moment that is looked at.  A later one of the same id counts for it. */
-static bool tried[ATTEMPTS_MAX], acknowledged[ATTEMPTS_MAX], finished[ATTEMPTS_MAX],
-	kept[ATTEMPTS_MAX];
-
-static void noted(int what, size_t which)
-{
-	bool *const marks[] = {tried, acknowledged, finished, kept};
-
-	marks[what][which] = true;
-	for (size_t i = 0; what == KEPT && i < which; i++)
-		kept[i] |= attempts[i].p.id == attempts[which].p.id;
-}
-
-static void demand(bool holds, const char *what, uint64_t id)
-{
-	if (!holds)
-		fail_msg("%s (%016llx) %s", what, (unsigned long long)id, powercut_where());
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same(const struct promise *a, const struct promise *b)
-{
-	return a->id == b->id && same_text(a->path, b->path) && same_text(a->temp, b->temp) &&
-	       a->size == b->size && a->base_size == b->base_size && a->whole == b->whole &&
-	       a->server_size == b->server_size && a->mode == b->mode && a->dirty.n == b->dirty.n &&
-	       (!a->dirty.n ||
-		memcmp(a->dirty.v, b->dirty.v, a->dirty.n * sizeof *a->dirty.v) == 0);
-}
-
-/* The last attempt that was acknowledged and that nothing has ended; or -1. */
-static int last_due(uint64_t id)
-{
-	int due = -1;
-
-	for (size_t i = 0; i < attempt_count; i++) {
-		if (attempts[i].p.id != id)
-			continue;
-		if (finished[i])
-			return -1;
-		if (acknowledged[i])
-			due = (int)i;
-	}
-	return due;
-}
 
 static bool bytes_there(int fd, const struct attempt *a)
 {
@@ -245,7 +303,7 @@ static void check_owed(const struct journal *j, const struct promise *p)
 	struct spool *s;
 
 	for (size_t i = due < 0 ? 0 : (size_t)due; i < attempt_count; i++)
-		known |= tried[i] && same(p, &attempts[i].p);
+		known |= marks.tried[i] && same(p, &attempts[i].p);
 	demand(known, "owed, and never promised so", p->id);
 	int rc = spool_open(journal_dir(j), p, &s);
 
@@ -302,8 +360,10 @@ static void look(void)
 			found |= owed[k].id == attempts[i].p.id;
 		bool due = last_due(attempts[i].p.id) >= 0;
 
-		demand(found || kept[i] || !due, "promised, and not owed", attempts[i].p.id);
-		if (kept[i] && !found && (due || finished[i]))
+		if (!marks.tried[i])
+			continue;
+		demand(found || marks.kept[i] || !due, "promised, and not owed", attempts[i].p.id);
+		if (marks.kept[i] && !found && (due || marks.finished[i]))
 			check_kept(j, &attempts[i]);
 	}
 	for (size_t k = 0; k < n; k++) {
@@ -315,45 +375,68 @@ static void look(void)
 	journal_close(j);
 }
 
+static void empty_dir(const char *dir)
+{
+	char command[450];
+
+	snprintf(command, sizeof command, "rm -f %s/*", dir);
+	assert_int_equal(system(command), 0);
+}
+
+/* Each life ends with a power cut somewhere, and the next begins with what that left. */
 static void test_power_cuts(void **unused)
 {
 	const struct powercut_eyes eyes = {noted, look};
 	const char *rounds = getenv("FTPFS_POWER_ROUNDS"), *first = getenv("FTPFS_POWER_SEED");
 	unsigned base = first ? (unsigned)atoi(first) : 1;
+	unsigned end = base + (rounds ? (unsigned)atoi(rounds) : ROUNDS);
 
 	(void)unused;
-	for (unsigned i = 0; i < (rounds ? (unsigned)atoi(rounds) : ROUNDS); i++) {
-		seed = base + i;
-		run_workload();
-		size_t n = powercut_operations();
-
-		print_message("seed %u: %zu operations, %zu promises", base + i, n, attempt_count);
-		print_message(", %zu disks\n", powercut_replay(scratch_dir, &eyes, DICE, base + i));
-		powercut_forget();
+	for (unsigned round = base; round < end; round++) {
+		seed = round;
+		memset(&before, 0, sizeof before);
+		empty_dir(cache_dir);
+		for (int life = 0; life < LIVES; life++) {
+			marks = before;
+			run_workload(cache_dir);
+			before = marks;
+			print_message("seed %u, life %d: %zu operations, %zu promises", round, life,
+				      powercut_operations(), attempt_count);
+			print_message(", %zu disks\n",
+				      powercut_replay(scratch_dir, &eyes, DICE, round));
+			marks = before;
+			powercut_strike(&eyes, round);
+			before = marks;
+			powercut_forget();
+		}
 		for (size_t k = 0; k < attempt_count; k++)
 			promise_clear(&attempts[k].p);
 		attempt_count = 0;
-		memset(tried, 0, sizeof tried);
-		memset(acknowledged, 0, sizeof acknowledged);
-		memset(finished, 0, sizeof finished);
-		memset(kept, 0, sizeof kept);
 	}
+}
+
+static void learn_dir(const char *top, char out[400])
+{
+	struct journal *j;
+
+	assert_int_equal(journal_open(top, target, &j, NULL), 0);
+	snprintf(out, 400, "%s", journal_dir(j));
+	journal_close(j);
 }
 
 /* In memory, where there is such a place: thousands of directories are built. */
 static int make_places(void **unused)
 {
 	const char *top = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	struct journal *j;
 
 	(void)unused;
 	log_set_level(getenv("FTPFS_POWER_LOG") ? LOG_LEVEL_DEBUG : (enum log_level)(-1));
 	snprintf(cache, sizeof cache, "%s/ftpfs-power-XXXXXX", top);
 	snprintf(scratch, sizeof scratch, "%s/ftpfs-power-XXXXXX", top);
-	if (!mkdtemp(cache) || !mkdtemp(scratch) || journal_open(scratch, target, &j, NULL))
+	if (!mkdtemp(cache) || !mkdtemp(scratch))
 		return -1;
-	snprintf(scratch_dir, sizeof scratch_dir, "%s", journal_dir(j));
-	journal_close(j);
+	learn_dir(cache, cache_dir);
+	learn_dir(scratch, scratch_dir);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ static const char *const kind_names[] = {"note",   "write",  "truncate", "sync",
 
 struct op {
 	enum kind kind;
+	bool given;	      /* it was so before */
 	int file;	      /* number of the file, in the order of creation */
 	int64_t at;	      /* WRITE; size of TRUNCATE; `what` of NOTE */
 	size_t n;	      /* WRITE; `which` of NOTE */
@@ -167,8 +168,44 @@ static const struct disk_ops recording = {note_create, note_pwrite, note_ftrunca
 					  note_rename, note_unlink, note_fsync_dir};
 static struct disk_ops unsynced;
 
+/* A file that is there already, as if it had been written and synced now. */
+static void note_given(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW);
+	struct stat st;
+	struct op *op;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		abort();
+	inodes[file_count] = st.st_ino;
+	op = next_op(CREATE);
+	op->given = true;
+	op->file = file_count;
+	snprintf(op->name, NAME_SIZE, "%.63s", name);
+	op = next_op(WRITE);
+	op->given = true;
+	op->file = file_count;
+	op->n = (size_t)st.st_size;
+	op->bytes = malloc(op->n + 1);
+	if (read(fd, op->bytes, op->n) != (ssize_t)op->n)
+		abort();
+	op = next_op(SYNC);
+	op->given = true;
+	op->file = file_count++;
+	close(fd);
+}
+
 void powercut_record(const char *dir)
 {
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_type == DT_REG && strcmp(e->d_name, "lock") != 0)
+			note_given(dirfd(d), e->d_name);
+	if (d)
+		closedir(d);
+	next_op(SYNC_DIR)->given = true;
 	snprintf(recorded_dir, sizeof recorded_dir, "%s", dir);
 	disk = &recording;
 }
@@ -436,27 +473,53 @@ static void know_file(struct op *op)
 	apply_name(&now, op);
 }
 
-size_t powercut_replay(const char *dir, const struct powercut_eyes *eyes, int dice, unsigned seed)
+/* Operation i is done. */
+static void advance(size_t i, const struct powercut_eyes *eyes)
 {
-	looked = 0;
-	for (size_t i = 0; i < op_count; i++) {
-		know_file(&ops[i]);
-		if (ops[i].kind == NOTE) {
-			eyes->noted((int)ops[i].at, ops[i].n);
-			continue;
-		}
-		if (ops[i].kind == SYNC || ops[i].kind == SYNC_DIR)
-			make_safe(&ops[i]);
-		else if (pending_count < PENDING_MAX)
-			pending[pending_count++] = &ops[i];
-		else
-			abort();
-		look_at_all(dir, eyes, i, dice, &seed);
-	}
-	empty(dir);
+	know_file(&ops[i]);
+	if (ops[i].kind == NOTE)
+		eyes->noted((int)ops[i].at, ops[i].n);
+	else if (ops[i].kind == SYNC || ops[i].kind == SYNC_DIR)
+		make_safe(&ops[i]);
+	else if (pending_count < PENDING_MAX)
+		pending[pending_count++] = &ops[i];
+	else
+		abort();
+}
+
+static void forget_disk(void)
+{
 	for (int i = 0; i < file_count; i++)
 		free(safe[i].bytes);
 	memset(safe, 0, sizeof safe);
 	safe_names.n = pending_count = 0;
+}
+
+size_t powercut_replay(const char *dir, const struct powercut_eyes *eyes, int dice, unsigned seed)
+{
+	looked = 0;
+	for (size_t i = 0; i < op_count; i++) {
+		advance(i, eyes);
+		if (ops[i].kind != NOTE && !ops[i].given)
+			look_at_all(dir, eyes, i, dice, &seed);
+	}
+	empty(dir);
+	forget_disk();
 	return looked;
+}
+
+void powercut_strike(const struct powercut_eyes *eyes, unsigned seed)
+{
+	enum fate fates[PENDING_MAX];
+	size_t given = 0, moment;
+
+	while (given < op_count && ops[given].given)
+		given++;
+	moment = given + (size_t)rand_r(&seed) % (op_count - given);
+	for (size_t i = 0; i <= moment; i++)
+		advance(i, eyes);
+	for (size_t k = 0; k < pending_count; k++)
+		fates[k] = (enum fate)(rand_r(&seed) % 5 % 4);
+	build(recorded_dir, fates);
+	forget_disk();
 }

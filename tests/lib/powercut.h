@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 
-/* Every call below `dir` from now on, from one thread; nothing is really synced. */
+/* Every call below `dir` from now on, from one thread; nothing is really synced.  What is there
+ * already is safe. */
 void powercut_record(const char *dir);
 /* The caller's own remark, handed back in its place among the operations. */
 void powercut_note(int what, size_t which);
@@ -25,6 +26,9 @@ struct powercut_eyes {
 /* At each moment each operation that is not safe yet is lost, is all that survives, and is torn;
  * and `dice` times each of them meets a fate of its own.  Count of directories looked at. */
 size_t powercut_replay(const char *dir, const struct powercut_eyes *eyes, int dice, unsigned seed);
+/* The recorded directory itself, as a power cut at some moment has left it; what had been noted
+ * until then is said again. */
+void powercut_strike(const struct powercut_eyes *eyes, unsigned seed);
 /* What is being looked at, for messages. */
 const char *powercut_where(void);
 /* Frees what was recorded. */
