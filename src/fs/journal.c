@@ -124,8 +124,8 @@ static int append_locked(struct journal *j, struct buf *record) REQUIRES(j->lock
 	record_stamp(record->data, record->len, j->seq + 1, j->synced);
 	disk_write(j->fd, record->data, record->len, j->end, &error);
 	if (error) {
-		if (disk->ftruncate(j->fd, j->end))
-			j->broken = true;
+		/* Should that fail, the next record is written over it. */
+		disk->ftruncate(j->fd, j->end);
 		return error;
 	}
 	j->seq++;

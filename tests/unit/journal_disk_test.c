@@ -112,11 +112,15 @@ static void test_full_disk(void **unused)
 	(void)unused;
 	assert_int_equal(kit_promise(j, 1, "/one", 1, true), 0);
 	for (int64_t left = 0; left < 100; left++) {
-		/* The torn record can be cut off, or not: then the file is written anew. */
+		int64_t size = kit_file_size(kit_in_dir(j, "journal"));
+
+		/* The torn record can be cut off, or not: then it is written over. */
 		bad_cuts = left % 3 == 0;
 		room = left;
 		assert_int_equal(kit_promise(j, 2, "/two", 2, left % 2), -ENOSPC);
 		assert_string_equal(kit_owed(j), "/one:1");
+		if (left % 3)
+			assert_int_equal(kit_file_size(kit_in_dir(j, "journal")), size);
 		if (bad_cuts == 0 && left % 3 == 0)
 			assert_int_equal(kit_promise(j, 2, "/two", 2, left % 2), -ENOSPC);
 		room = left;

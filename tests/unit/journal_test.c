@@ -229,6 +229,32 @@ static void test_torn_end(void **unused)
 	journal_close(j);
 }
 
+/* What a cut that did not reach the disk leaves behind newer records. */
+static void test_old_records_do_not_come_back(void **unused)
+{
+	struct journal *j = kit_reopen(NULL);
+	char *path, *bytes;
+	size_t ends[4], n, again;
+
+	(void)unused;
+	bytes = three(j, ends, &n);
+	path = strdup(kit_in_dir(j, "journal"));
+	journal_done(j, 1);
+	journal_close(j);
+	free(bytes);
+	bytes = kit_read_file(path, &n);
+	again = ends[1] - ends[0];
+	bytes = realloc(bytes, n + again);
+	memcpy(bytes + n, bytes + ends[0], again);
+	kit_write_file(path, bytes, n + again);
+	j = kit_reopen(NULL);
+	assert_string_equal(kit_owed(j), "/two:2 /three:3");
+	assert_int_equal(kit_file_size(path), n);
+	journal_close(j);
+	free(bytes);
+	free(path);
+}
+
 /* A bit that flipped in the file, anywhere before its last record. */
 static void check_flip(const char *path, const char *good, size_t n, const size_t *ends, size_t bit)
 {
@@ -328,6 +354,7 @@ int main(void)
 		cmocka_unit_test_setup(test_private_and_readable, kit_empty_cache),
 		cmocka_unit_test_setup(test_second_process_is_refused, kit_empty_cache),
 		cmocka_unit_test_setup(test_torn_end, kit_empty_cache),
+		cmocka_unit_test_setup(test_old_records_do_not_come_back, kit_empty_cache),
 		cmocka_unit_test_setup(test_flipped_bit, kit_empty_cache),
 		cmocka_unit_test_setup(test_other_version_is_left_alone, kit_empty_cache),
 		cmocka_unit_test_setup(test_lost_journal_keeps_the_bytes, kit_empty_cache),
