@@ -268,6 +268,7 @@ static void check_flip(const char *path, const char *good, size_t n, const size_
 	j = kit_reopen(NULL);
 	assert_string_equal(kit_owed(j), want);
 	assert_int_equal(kit_count_files(j, "journal-damaged-"), 1);
+	assert_int_equal(kit_file_size(path), *want ? ends[1] : ends[0]);
 	/* Bytes that the lost records spoke of are still somebody's. */
 	assert_int_equal(kit_count_files(j, "kept-"), *want ? 2 : 3);
 	assert_int_equal(kit_count_files(j, "spool-"), *want ? 1 : 0);
