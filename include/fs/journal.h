@@ -10,25 +10,38 @@
  *
  * A promise is a record that says: the file at `path` shall be what is in the spool `id`.  It holds
  * from the moment journal_promise() has returned 0 until journal_done().  A later promise with the
- * same id takes the place of the earlier one.
+ * same id takes the place of the earlier one, and is then the youngest.
  *
  * What is on disk when, so that every prefix of these writes is a state that can be gone on from:
  *
- *     1. the spool's bytes           fdatasync(spool)         the caller, before journal_promise()
- *     2. the spool's name            fsync(directory)         journal_promise(), once a spool
+ *     1. the spool's bytes           spool_sync()             the caller, before journal_promise()
+ *     2. the spool's name            fsync(directory)         journal_promise(durable), the first
  *     3. the promise                 fdatasync(journal)       journal_promise(durable)
  *     ...  the server confirms
  *     4. done                        no sync: see below
  *     5. the spool is deleted        by its owner, after 4
  *
- * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes
- * a spool that is promised.  A spool without a promise was never promised to anybody.  The end of
- * the journal that a crash tore is recognised by its checksum and cut off; a record before it that
- * does not check is damage: journal_open() then keeps the damaged file aside under a name of its
- * own, says so, and goes on with the records before it.
+ * 1 is for durable promises, and for every later one of the same id: it may reach the disk by
+ * chance and takes the place of the durable one.
  *
- * Thread-safe; its lock is a leaf and is held during local disk I/O (appends), never across the
- * network.  Concurrent durable promises share one fdatasync. */
+ * The bytes are in the spool, not here: to overwrite or cut what is promised, or to write into a
+ * hole of it, changes what a crash leaves of the promise until the next one is made.  Bytes added
+ * at the end do not.  Whoever owes somebody the old content begins a new spool.
+ *
+ * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes
+ * a spool that is promised.  A spool without a promise was never promised to anybody, and
+ * journal_open() deletes it: where its path has been told to somebody, promise it or spool_keep()
+ * it (that first, then journal_done()).
+ *
+ * The end of the journal that a crash tore is recognised and cut off: nobody had waited for it.  A
+ * bad record that had been on disk once is damage: journal_open() then keeps a copy,
+ * journal-damaged-<date>, and every spool that the records before it do not speak of, as kept-...,
+ * says so, and goes on with the records before it.  So it does with the spools when there is no
+ * journal at all.
+ *
+ * Thread-safe; promises of one id come from one thread at a time.  Its lock is a leaf and is held
+ * during local disk I/O (appends, and writing the file anew), never across the network.  Concurrent
+ * durable promises share one fdatasync. */
 #ifndef FTPFS_FS_JOURNAL_H
 #define FTPFS_FS_JOURNAL_H
 
@@ -60,16 +73,18 @@ struct promise {
 enum {
 	JOURNAL_RECORD_MAX = 2 << 20, /* bytes: a path and EXTENTS_MAX ranges */
 	JOURNAL_COMPACT = 4 << 20,    /* bytes from which on a journal that is mostly done is
-				       * written anew */
+				       * written anew; one of which nothing holds is cut */
 };
 
 /* Free what p owns, not p. */
 void promise_clear(struct promise *p);
 
-/* The directory of `target` (any text; equal targets share it) below cache_dir, made when it is
- * missing, locked, its journal read and cut.  -EBUSY: another process uses it; *owner (may be NULL)
- * is then its pid, or 0.  One that is leaving is waited for, JOURNAL_PATIENCE at most.  Spools that
- * nobody was promised are deleted. */
+/* The directory of `target` (any text without secrets: some of it is in the name; equal targets
+ * share it) below cache_dir, made when it is missing, locked, its journal read and cut.  By the
+ * process that stays: the lock's text is its pid.  -EBUSY: another process uses it; *owner (may be
+ * NULL) is then its pid, or 0; one that is leaving is waited for, JOURNAL_PATIENCE at most.
+ * -EPROTO: a newer program wrote it, nothing was changed.  -EPERM: the directory is open to others.
+ * Spools that nobody was promised are deleted. */
 int journal_open(const char *cache_dir, const char *target, struct journal **out, long *owner);
 /* The same for the first of the directories of `target` that no mount uses: it has several when it
  * is mounted several times.  What ended mounts of it still owe, in any of them, is promised here
@@ -85,12 +100,14 @@ void journal_close(struct journal *j);
 /* Absolute path of the directory, for spool_create(); lives as long as j. */
 const char *journal_dir(const struct journal *j);
 
-/* What was promised when the journal was opened and is not done: an array of *n, oldest first, that
- * the caller frees (promise_clear each, then free). -ENOMEM. */
+/* What is promised and not done, after journal_open() thus what an earlier process left: an array
+ * of *n, oldest first, that the caller frees (promise_clear each, then free).  -ENOMEM, -EIO. */
 int journal_owed(struct journal *j, struct promise **out, size_t *n);
 
 /* Append p.  durable: on disk when this returns 0; else only safe against the end of this process.
- * -ENOSPC, -EIO: nothing is promised (an earlier promise of the same id may or may not hold). */
+ * -EINVAL: a path, size or range that makes no sense.  -ENOSPC, -EIO or another error of the disk:
+ * this is not promised, though it may be found by a later process if this one ends at once; what
+ * was promised of the same id before still holds. */
 int journal_promise(struct journal *j, const struct promise *p, bool durable);
 /* The server has it, or it is not wanted any more. Never fails in a way that matters: a `done` that
  * is lost makes the next mount look at a file once more. */

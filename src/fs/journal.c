@@ -96,10 +96,10 @@ static void compact_locked(struct journal *j) REQUIRES(j->lock)
 		rc = journal_cut(j);
 	else if (j->live < j->end / 2)
 		rc = journal_rebuild(j);
-	if (rc) {
+	if (rc)
 		log_warn("%s: cannot be written anew: %s", j->file, strerror(-rc));
-		j->compact_from = j->end + j->compact;
-	}
+	/* Not at every record until there is room again. */
+	j->compact_from = rc ? j->end + j->compact : 0;
 }
 
 static void wait_locked(struct journal *j) REQUIRES(j->lock)
@@ -124,8 +124,8 @@ static int append_locked(struct journal *j, struct buf *record) REQUIRES(j->lock
 	record_stamp(record->data, record->len, j->seq + 1, j->synced);
 	disk_write(j->fd, record->data, record->len, j->end, &error);
 	if (error) {
-		if (disk->ftruncate(j->fd, j->end))
-			j->broken = true;
+		/* Should that fail, the next record is written over it. */
+		disk->ftruncate(j->fd, j->end);
 		return error;
 	}
 	j->seq++;

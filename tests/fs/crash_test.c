@@ -448,7 +448,7 @@ static bool round_of(uint64_t seed, uint64_t k)
 static void crash_everywhere(bool write_back, uint64_t first)
 {
 	const char *seeds = getenv("FTPFS_CRASH_SEEDS");
-	uint64_t n = seeds ? strtoull(seeds, NULL, 10) : 6, kills = 0;
+	uint64_t n = seeds ? strtoull(seeds, NULL, 10) : 3, kills = 0;
 
 	back = write_back;
 	ctx = opctx_for(OPCTX_FOREVER);

@@ -8,9 +8,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,143 +15,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "fs/disk.h"
-#include "fs/journal.h"
+#include "journal_kit.h"
 #include "remote.h"
-
-static char cache[] = "/tmp/ftpfs-journal-XXXXXX";
-static const char *const target = "ftp://somebody@example.org:2121/srv/Shared files";
-
-static int make_cache(void **unused)
-{
-	(void)unused;
-	log_set_level(getenv("JOURNAL_TEST_LOG") ? LOG_LEVEL_DEBUG : (enum log_level)(-1));
-	return mkdtemp(cache) ? 0 : -1;
-}
-
-static int remove_cache(void **unused)
-{
-	char command[100];
-
-	(void)unused;
-	snprintf(command, sizeof command, "rm -rf %s", cache);
-	return system(command);
-}
-
-/* Each test begins with nothing. */
-static int empty_cache(void **unused)
-{
-	char command[100];
-
-	(void)unused;
-	snprintf(command, sizeof command, "rm -rf %s/*", cache);
-	return system(command);
-}
-
-static struct journal *reopen(struct journal *j)
-{
-	journal_close(j);
-	assert_int_equal(journal_open(cache, target, &j, NULL), 0);
-	return j;
-}
-
-/* A path in the target's directory; static, four at a time. */
-static const char *in_dir(const struct journal *j, const char *name)
-{
-	static char paths[4][400];
-	static int next;
-	char *path = paths[next++ % 4];
-
-	snprintf(path, sizeof paths[0], "%s/%s", journal_dir(j), name);
-	return path;
-}
-
-static const char *spool_path(const struct journal *j, uint64_t id)
-{
-	char name[SPOOL_NAME_SIZE];
-
-	spool_name(id, name);
-	return in_dir(j, name);
-}
-
-static void touch(const char *path)
-{
-	int fd = open(path, O_CREAT | O_WRONLY, 0600);
-
-	assert_true(fd >= 0);
-	close(fd);
-}
-
-/* A promise of a path, with a spool of its own and one range of `size` bytes. */
-static struct promise simple(struct journal *j, uint64_t id, const char *path, int64_t size)
-{
-	struct promise p = {.id = id, .size = size, .whole = true, .server_size = -1};
-
-	p.path = strdup(path);
-	p.server_mtime = p.mtime = REMOTE_KEEP_MTIME;
-	p.mode = REMOTE_KEEP_MODE;
-	extents_add(&p.dirty, 0, size);
-	touch(spool_path(j, id));
-	return p;
-}
-
-static int promise(struct journal *j, uint64_t id, const char *path, int64_t size, bool durable)
-{
-	struct promise p = simple(j, id, path, size);
-	int rc = journal_promise(j, &p, durable);
-
-	promise_clear(&p);
-	return rc;
-}
-
-static int64_t file_size(const char *path)
-{
-	struct stat st;
-
-	assert_int_equal(stat(path, &st), 0);
-	return st.st_size;
-}
-
-/* What is owed, as "path:size path:size", oldest first; static. */
-static const char *owed(struct journal *j)
-{
-	static char text[8192];
-	struct promise *all;
-	size_t n, used = 0;
-
-	assert_int_equal(journal_owed(j, &all, &n), 0);
-	assert_int_equal(n, journal_count(j));
-	text[0] = '\0';
-	for (size_t i = 0; i < n; i++) {
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s:%lld", i ? " " : "",
-					 all[i].path, (long long)all[i].size);
-		assert_true(used < sizeof text);
-		promise_clear(&all[i]);
-	}
-	free(all);
-	return text;
-}
-
-static int count_files(const struct journal *j, const char *prefix)
-{
-	DIR *dir = opendir(journal_dir(j));
-	struct dirent *d;
-	int n = 0;
-
-	assert_non_null(dir);
-	while ((d = readdir(dir)))
-		n += strncmp(d->d_name, prefix, strlen(prefix)) == 0;
-	closedir(dir);
-	return n;
-}
 
 /* ---- what it is for ---- */
 
 static void test_every_field_comes_back(void **unused)
 {
-	struct journal *j = reopen(NULL);
-	struct promise p = simple(j, UINT64_C(0xfedcba9876543210), "/a b/\303\251\"c", 1 << 20),
+	struct journal *j = kit_reopen(NULL);
+	struct promise p = kit_simple(j, UINT64_C(0xfedcba9876543210), "/a b/\303\251\"c", 1 << 20),
 		       *got;
 	size_t n;
 
@@ -169,7 +38,7 @@ static void test_every_field_comes_back(void **unused)
 	p.mode = 01751;
 	extents_add(&p.dirty, INT64_C(1) << 33, (INT64_C(1) << 33) + 1);
 	assert_int_equal(journal_promise(j, &p, true), 0);
-	j = reopen(j);
+	j = kit_reopen(j);
 	assert_int_equal(journal_owed(j, &got, &n), 0);
 	assert_int_equal(n, 1);
 	assert_true(got->id == p.id);
@@ -192,40 +61,40 @@ static void test_every_field_comes_back(void **unused)
 
 static void test_keeps_and_forgets(void **unused)
 {
-	struct journal *j = reopen(NULL);
+	struct journal *j = kit_reopen(NULL);
 
 	(void)unused;
-	assert_int_equal(promise(j, 1, "/one", 10, true), 0);
-	assert_int_equal(promise(j, 2, "/two", 20, false), 0);
-	assert_int_equal(promise(j, 3, "/three", 30, true), 0);
-	assert_int_equal(promise(j, 1, "/uno", 11, false), 0); /* in the place of /one */
+	assert_int_equal(kit_promise(j, 1, "/one", 10, true), 0);
+	assert_int_equal(kit_promise(j, 2, "/two", 20, false), 0);
+	assert_int_equal(kit_promise(j, 3, "/three", 30, true), 0);
+	assert_int_equal(kit_promise(j, 1, "/uno", 11, false), 0); /* in the place of /one */
 	journal_done(j, 2);
 	journal_done(j, 2);
 	journal_done(j, 77);
-	assert_string_equal(owed(j), "/three:30 /uno:11");
-	touch(spool_path(j, 99)); /* never promised */
-	touch(in_dir(j, "kept-2026-01-01-0000000000000063"));
-	j = reopen(j);
-	assert_string_equal(owed(j), "/three:30 /uno:11");
-	assert_int_equal(access(spool_path(j, 2), F_OK), -1);
-	assert_int_equal(access(spool_path(j, 99), F_OK), -1);
-	assert_int_equal(access(spool_path(j, 3), F_OK), 0);
-	assert_int_equal(count_files(j, "kept-"), 1);
+	assert_string_equal(kit_owed(j), "/three:30 /uno:11");
+	kit_touch(kit_spool_path(j, 99)); /* never promised */
+	kit_touch(kit_in_dir(j, "kept-2026-01-01-0000000000000063"));
+	j = kit_reopen(j);
+	assert_string_equal(kit_owed(j), "/three:30 /uno:11");
+	assert_int_equal(access(kit_spool_path(j, 2), F_OK), -1);
+	assert_int_equal(access(kit_spool_path(j, 99), F_OK), -1);
+	assert_int_equal(access(kit_spool_path(j, 3), F_OK), 0);
+	assert_int_equal(kit_count_files(j, "kept-"), 1);
 	/* Its spool is gone: it was kept, only the word of it was lost. */
-	unlink(spool_path(j, 3));
-	j = reopen(j);
-	assert_string_equal(owed(j), "/uno:11");
+	unlink(kit_spool_path(j, 3));
+	j = kit_reopen(j);
+	assert_string_equal(kit_owed(j), "/uno:11");
 	journal_done(j, 1);
-	j = reopen(j);
-	assert_string_equal(owed(j), "");
-	assert_int_equal(file_size(in_dir(j, "journal")), 16);
+	j = kit_reopen(j);
+	assert_string_equal(kit_owed(j), "");
+	assert_int_equal(kit_file_size(kit_in_dir(j, "journal")), 16);
 	journal_close(j);
 }
 
 static void test_nothing_that_could_not_be_read(void **unused)
 {
-	struct journal *j = reopen(NULL);
-	struct promise p = simple(j, 5, "/five", 100);
+	struct journal *j = kit_reopen(NULL);
+	struct promise p = kit_simple(j, 5, "/five", 100);
 	char *path = p.path, long_path[5000];
 
 	(void)unused;
@@ -251,7 +120,7 @@ static void test_nothing_that_could_not_be_read(void **unused)
 
 static void test_private_and_readable(void **unused)
 {
-	struct journal *j = reopen(NULL), *other;
+	struct journal *j = kit_reopen(NULL), *other;
 	struct stat st;
 	const char *name = strrchr(journal_dir(j), '/') + 1;
 
@@ -260,24 +129,24 @@ static void test_private_and_readable(void **unused)
 	assert_int_equal(strlen(name), 47 + 16);
 	assert_int_equal(stat(journal_dir(j), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
-	assert_int_equal(stat(in_dir(j, "journal"), &st), 0);
+	assert_int_equal(stat(kit_in_dir(j, "journal"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(stat(in_dir(j, "lock"), &st), 0);
+	assert_int_equal(stat(kit_in_dir(j, "lock"), &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	/* The same words, and another directory. */
-	assert_int_equal(journal_open(cache, "ftp://somebody@example.org:2121/srv/Shared+files",
+	assert_int_equal(journal_open(kit_cache, "ftp://somebody@example.org:2121/srv/Shared+files",
 				      &other, NULL),
 			 0);
 	assert_string_not_equal(journal_dir(other), journal_dir(j));
 	journal_close(other);
-	assert_int_equal(journal_open(cache, "../..//./..", &other, NULL), 0);
-	assert_int_equal(strncmp(journal_dir(other), cache, strlen(cache)), 0);
+	assert_int_equal(journal_open(kit_cache, "../..//./..", &other, NULL), 0);
+	assert_int_equal(strncmp(journal_dir(other), kit_cache, strlen(kit_cache)), 0);
 	assert_null(strstr(journal_dir(other), "/."));
 	journal_close(other);
 	assert_int_equal(chmod(journal_dir(j), 0755), 0);
 	char *dir = strdup(journal_dir(j));
 	journal_close(j);
-	assert_int_equal(journal_open(cache, target, &j, NULL), -EPERM);
+	assert_int_equal(journal_open(kit_cache, kit_target, &j, NULL), -EPERM);
 	free(dir);
 }
 
@@ -285,96 +154,100 @@ static void test_private_and_readable(void **unused)
 
 static void test_second_process_is_refused(void **unused)
 {
-	struct journal *j = reopen(NULL), *other = NULL;
+	struct journal *j = kit_reopen(NULL), *other = NULL;
 	long owner = -1;
 	int status;
 	pid_t child;
 
 	(void)unused;
-	assert_int_equal(promise(j, 1, "/one", 1, true), 0);
-	touch(spool_path(j, 9));
+	assert_int_equal(kit_promise(j, 1, "/one", 1, true), 0);
+	kit_touch(kit_spool_path(j, 9));
 	child = fork();
 	if (child == 0) {
-		int rc = journal_open(cache, target, &other, &owner);
+		int rc = journal_open(kit_cache, kit_target, &other, &owner);
 
 		_exit(rc == -EBUSY && owner == getppid() ? 0 : 1);
 	}
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
-	assert_int_equal(journal_open(cache, target, &other, &owner), -EBUSY);
+	assert_int_equal(journal_open(kit_cache, kit_target, &other, &owner), -EBUSY);
 	assert_int_equal(owner, getpid());
-	assert_int_equal(access(spool_path(j, 9), F_OK), 0); /* nothing was touched */
-	j = reopen(j);
-	assert_string_equal(owed(j), "/one:1");
+	assert_int_equal(access(kit_spool_path(j, 9), F_OK), 0); /* nothing was touched */
+	j = kit_reopen(j);
+	assert_string_equal(kit_owed(j), "/one:1");
 	journal_close(j);
 }
 
 /* ---- damage ---- */
 
-static char *read_file(const char *path, size_t *n)
-{
-	int fd = open(path, O_RDONLY);
-	char *bytes;
-
-	assert_true(fd >= 0);
-	*n = (size_t)file_size(path);
-	bytes = malloc(*n + 1);
-	assert_int_equal(read(fd, bytes, *n), *n);
-	close(fd);
-	return bytes;
-}
-
-static void write_file(const char *path, const char *bytes, size_t n)
-{
-	int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, n), n);
-	close(fd);
-}
-
 /* Three durable promises; where the records end. */
 static char *three(struct journal *j, size_t ends[4], size_t *n)
 {
-	const char *path = in_dir(j, "journal");
+	const char *path = kit_in_dir(j, "journal");
 
-	ends[0] = (size_t)file_size(path);
-	assert_int_equal(promise(j, 1, "/one", 1, true), 0);
-	ends[1] = (size_t)file_size(path);
-	assert_int_equal(promise(j, 2, "/two", 2, true), 0);
-	ends[2] = (size_t)file_size(path);
-	assert_int_equal(promise(j, 3, "/three", 3, true), 0);
-	ends[3] = (size_t)file_size(path);
-	return read_file(path, n);
+	ends[0] = (size_t)kit_file_size(path);
+	assert_int_equal(kit_promise(j, 1, "/one", 1, true), 0);
+	ends[1] = (size_t)kit_file_size(path);
+	assert_int_equal(kit_promise(j, 2, "/two", 2, true), 0);
+	ends[2] = (size_t)kit_file_size(path);
+	assert_int_equal(kit_promise(j, 3, "/three", 3, true), 0);
+	ends[3] = (size_t)kit_file_size(path);
+	return kit_read_file(path, n);
 }
 
 static void test_torn_end(void **unused)
 {
-	struct journal *j = reopen(NULL);
+	struct journal *j = kit_reopen(NULL);
 	char *path, *bytes, torn[1000];
 	size_t ends[4], n;
 
 	(void)unused;
 	bytes = three(j, ends, &n);
-	path = strdup(in_dir(j, "journal"));
+	path = strdup(kit_in_dir(j, "journal"));
 	for (size_t cut = ends[2]; cut < ends[3]; cut++) {
-		touch(spool_path(j, 3));
+		kit_touch(kit_spool_path(j, 3));
 		journal_close(j);
 		memcpy(torn, bytes, cut);
 		memset(torn + cut, 0xaa, ends[3] - cut);
-		write_file(path, torn, cut % 2 ? cut : ends[3]);
-		j = reopen(NULL);
-		assert_string_equal(owed(j), "/one:1 /two:2");
-		assert_int_equal(file_size(path), ends[2]);
-		assert_int_equal(access(spool_path(j, 3), F_OK), -1);
-		assert_int_equal(promise(j, 4, "/four", 4, true), 0);
-		j = reopen(j);
-		assert_string_equal(owed(j), "/one:1 /two:2 /four:4");
-		assert_int_equal(count_files(j, "journal"), 1);
+		kit_write_file(path, torn, cut % 2 ? cut : ends[3]);
+		j = kit_reopen(NULL);
+		assert_string_equal(kit_owed(j), "/one:1 /two:2");
+		assert_int_equal(kit_file_size(path), ends[2]);
+		assert_int_equal(access(kit_spool_path(j, 3), F_OK), -1);
+		assert_int_equal(kit_promise(j, 4, "/four", 4, true), 0);
+		j = kit_reopen(j);
+		assert_string_equal(kit_owed(j), "/one:1 /two:2 /four:4");
+		assert_int_equal(kit_count_files(j, "journal"), 1);
 	}
 	free(bytes);
 	free(path);
 	journal_close(j);
+}
+
+/* What a cut that did not reach the disk leaves behind newer records. */
+static void test_old_records_do_not_come_back(void **unused)
+{
+	struct journal *j = kit_reopen(NULL);
+	char *path, *bytes;
+	size_t ends[4], n, again;
+
+	(void)unused;
+	bytes = three(j, ends, &n);
+	path = strdup(kit_in_dir(j, "journal"));
+	journal_done(j, 1);
+	journal_close(j);
+	free(bytes);
+	bytes = kit_read_file(path, &n);
+	again = ends[1] - ends[0];
+	bytes = realloc(bytes, n + again);
+	memcpy(bytes + n, bytes + ends[0], again);
+	kit_write_file(path, bytes, n + again);
+	j = kit_reopen(NULL);
+	assert_string_equal(kit_owed(j), "/two:2 /three:3");
+	assert_int_equal(kit_file_size(path), n);
+	journal_close(j);
+	free(bytes);
+	free(path);
 }
 
 /* A bit that flipped in the file, anywhere before its last record. */
@@ -386,22 +259,23 @@ static void check_flip(const char *path, const char *good, size_t n, const size_
 
 	memcpy(bytes, good, n);
 	bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << (bit % 8)));
-	write_file(path, bytes, n);
-	j = reopen(NULL);
-	assert_string_equal(owed(j), want);
-	assert_int_equal(count_files(j, "journal-damaged-"), 1);
+	kit_write_file(path, bytes, n);
+	j = kit_reopen(NULL);
+	assert_string_equal(kit_owed(j), want);
+	assert_int_equal(kit_count_files(j, "journal-damaged-"), 1);
+	assert_int_equal(kit_file_size(path), *want ? ends[1] : ends[0]);
 	/* Bytes that the lost records spoke of are still somebody's. */
-	assert_int_equal(count_files(j, "kept-"), *want ? 2 : 3);
-	assert_int_equal(count_files(j, "spool-"), *want ? 1 : 0);
+	assert_int_equal(kit_count_files(j, "kept-"), *want ? 2 : 3);
+	assert_int_equal(kit_count_files(j, "spool-"), *want ? 1 : 0);
 	free(bytes);
 	journal_close(j);
 }
 
 static void test_flipped_bit(void **unused)
 {
-	struct journal *j = reopen(NULL);
+	struct journal *j = kit_reopen(NULL);
 	size_t ends[4], n;
-	char *good = three(j, ends, &n), *path = strdup(in_dir(j, "journal"));
+	char *good = three(j, ends, &n), *path = strdup(kit_in_dir(j, "journal"));
 	char *dir = strdup(journal_dir(j)), command[600];
 
 	(void)unused;
@@ -412,7 +286,7 @@ static void test_flipped_bit(void **unused)
 
 			spool_name(id, name);
 			snprintf(command, sizeof command, "%s/%s", dir, name);
-			touch(command);
+			kit_touch(command);
 		}
 		check_flip(path, good, n, ends, bit);
 		DIR *d = opendir(dir);
@@ -429,17 +303,58 @@ static void test_flipped_bit(void **unused)
 	free(path);
 }
 
+static void test_other_version_is_left_alone(void **unused)
+{
+	/* Version 2, with the checksum of such a header. */
+	static const char header[] = "ftpfsjnl\2\0\0\0\x5f\xdf\xc0\x1a and what it means by it";
+	struct journal *j = kit_reopen(NULL), *other;
+	char *path = strdup(kit_in_dir(j, "journal")), *spool = strdup(kit_spool_path(j, 8)),
+	     *again;
+	size_t n;
+
+	(void)unused;
+	journal_close(j);
+	kit_write_file(path, header, sizeof header);
+	kit_touch(spool);
+	assert_int_equal(journal_open(kit_cache, kit_target, &other, NULL), -EPROTO);
+	again = kit_read_file(path, &n);
+	assert_int_equal(n, sizeof header);
+	assert_memory_equal(again, header, n);
+	assert_int_equal(access(spool, F_OK), 0);
+	free(again);
+	free(spool);
+	free(path);
+}
+
+static void test_lost_journal_keeps_the_bytes(void **unused)
+{
+	struct journal *j = kit_reopen(NULL);
+
+	(void)unused;
+	assert_int_equal(kit_promise(j, 1, "/one", 1, true), 0);
+	unlink(kit_in_dir(j, "journal"));
+	unlink(kit_in_dir(j, "journal.new"));
+	j = kit_reopen(j);
+	assert_string_equal(kit_owed(j), "");
+	assert_int_equal(kit_count_files(j, "kept-"), 1);
+	assert_int_equal(kit_count_files(j, "spool-"), 0);
+	journal_close(j);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(test_every_field_comes_back, empty_cache),
-		cmocka_unit_test_setup(test_keeps_and_forgets, empty_cache),
-		cmocka_unit_test_setup(test_nothing_that_could_not_be_read, empty_cache),
-		cmocka_unit_test_setup(test_private_and_readable, empty_cache),
-		cmocka_unit_test_setup(test_second_process_is_refused, empty_cache),
-		cmocka_unit_test_setup(test_torn_end, empty_cache),
-		cmocka_unit_test_setup(test_flipped_bit, empty_cache),
+		cmocka_unit_test_setup(test_every_field_comes_back, kit_empty_cache),
+		cmocka_unit_test_setup(test_keeps_and_forgets, kit_empty_cache),
+		cmocka_unit_test_setup(test_nothing_that_could_not_be_read, kit_empty_cache),
+		cmocka_unit_test_setup(test_private_and_readable, kit_empty_cache),
+		cmocka_unit_test_setup(test_second_process_is_refused, kit_empty_cache),
+		cmocka_unit_test_setup(test_torn_end, kit_empty_cache),
+		cmocka_unit_test_setup(test_old_records_do_not_come_back, kit_empty_cache),
+		cmocka_unit_test_setup(test_flipped_bit, kit_empty_cache),
+		cmocka_unit_test_setup(test_other_version_is_left_alone, kit_empty_cache),
+		cmocka_unit_test_setup(test_lost_journal_keeps_the_bytes, kit_empty_cache),
 	};
 
-	return cmocka_run_group_tests_name("journal", tests, make_cache, remove_cache);
+	return cmocka_run_group_tests_name("journal", tests, kit_make_cache, kit_remove_cache);
 }
