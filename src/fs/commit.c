@@ -121,6 +121,9 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 	for (struct handle *h = f->handles; h; h = h->next)
 		if (handle_writes(h))
 			h->error = rc;
+	/* Of what nobody was promised the log is to name what the next mount leaves alone. */
+	if (!f->owed)
+		spool_keep(c->spool);
 	log_error("%s: not stored on the server: %s; its changes are in %s", buf_text(&c->path),
 		  strerror(-rc), c->spool->path);
 }

@@ -84,8 +84,8 @@ static bool same_text(const char *a, const char *b)
 
 static bool same(const struct promise *a, const struct promise *b)
 {
-	return a->id == b->id && same_text(a->path, b->path) && same_text(a->temp, b->temp) &&
-	       a->size == b->size && a->base_size == b->base_size && a->whole == b->whole &&
+	return a->id == b->id && same_text(a->path, b->path) && a->size == b->size &&
+	       a->base_size == b->base_size && a->whole == b->whole &&
 	       a->server_size == b->server_size && a->mode == b->mode && a->dirty.n == b->dirty.n &&
 	       (!a->dirty.n ||
 		memcmp(a->dirty.v, b->dirty.v, a->dirty.n * sizeof *a->dirty.v) == 0);
@@ -149,7 +149,6 @@ static void promise(struct work *w, unsigned k, bool durable)
 	memset(a, 0, sizeof *a);
 	p->id = s->id;
 	p->path = strdup(w->name[k]);
-	p->temp = roll(2) ? strdup("/.ftpfs-temp") : NULL;
 	p->size = s->size;
 	p->base_size = s->base_size;
 	p->whole = s->whole;

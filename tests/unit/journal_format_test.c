@@ -29,7 +29,7 @@ static void make_record(struct buf *out)
 	struct promise p = {.id = 1 + roll(1000), .size = INT64_C(1) << 34, .whole = roll(2)};
 
 	p.path = "/directory/some file.txt";
-	p.temp = roll(2) ? "/directory/.temp" : NULL;
+	p.litter = roll(8) == 0;
 	p.server_size = -1;
 	p.server_mtime = p.mtime = REMOTE_KEEP_MTIME;
 	p.mode = 0644;
@@ -61,7 +61,6 @@ static void check_sense(const struct record *r)
 		return;
 	assert_int_equal(record_to_promise(r, &p), 0);
 	assert_int_equal(path_check(p.path), 0);
-	assert_true(!p.temp || path_check(p.temp) == 0);
 	assert_true(p.size >= 0 && p.base_size >= 0 && p.server_size >= -1);
 	assert_in_range(p.mode + 1, 0, 010000);
 	for (size_t i = 0; i < p.dirty.n; i++) {
