@@ -35,6 +35,7 @@ struct writeback {
 	struct owing owing GUARDED_BY(lock);
 	unsigned hurried GUARDED_BY(lock); /* threads that wait for the queue */
 	int64_t hurry_since GUARDED_BY(lock);
+	unsigned ending GUARDED_BY(lock); /* files that are stored, and whose spools are going */
 	atomic_bool stop;
 	int cancel_fd; /* readable once stop is set */
 	pthread_t *threads;
@@ -151,6 +152,7 @@ static void judge(struct writeback *w, struct owed_file *o, int rc)
 	if (done) {
 		TAILQ_REMOVE(&w->items, o, link);
 		f->queued = NULL;
+		w->ending++;
 	} else {
 		o->due = clock_monotonic() + (rc ? o->pause : 0);
 		o->pause = rc == 0		      ? PAUSE_FIRST
@@ -161,10 +163,14 @@ static void judge(struct writeback *w, struct owed_file *o, int rc)
 	cond_broadcast(&w->changed);
 	mutex_unlock(&w->lock);
 	mutex_unlock(&f->lock);
-	if (done) {
-		file_put(f);
-		free(o);
-	}
+	if (!done)
+		return;
+	file_put(f);
+	free(o);
+	mutex_lock(&w->lock);
+	w->ending--;
+	cond_broadcast(&w->changed);
+	mutex_unlock(&w->lock);
 }
 
 static void *uploader(void *arg)
@@ -267,7 +273,7 @@ int writeback_drain(struct writeback *w, const struct opctx *ctx)
 
 	mutex_lock(&w->lock);
 	hurry_locked(w, since);
-	while (rc == 0 && untried_locked(w, since))
+	while (rc == 0 && (untried_locked(w, since) || w->ending))
 		rc = cond_wait_ctx(&w->changed, &w->lock, ctx);
 	w->hurried--;
 	TAILQ_FOREACH(o, &w->items, link)
