@@ -17,18 +17,8 @@ def pytest_sessionstart():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _what_is_missing():
-    if os.geteuid() != 0:
-        return "needs root: the servers run as somebody else"
-    if not os.path.exists("/dev/fuse"):
-        return "needs /dev/fuse"
-    if not os.access(world.FTPFS, os.X_OK):
-        return f"{world.FTPFS} is not built"
-    return None
-
-
 def pytest_collection_modifyitems(items):
-    missing = _what_is_missing()
+    missing = world.what_is_missing()
     if missing:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=missing))

@@ -29,6 +29,17 @@ SLOW = float(os.environ.get("FTPFS_TEST_SLOW", "1"))  # how much slower a saniti
 OK, USAGE, NO_HOST, NO_CONNECT, NO_TLS, REFUSED, NO_DIR, NOT_FTP, MOUNTPOINT, TOO_MANY = range(10)
 
 
+def what_is_missing():
+    """Why nothing can be mounted here, or None."""
+    if os.geteuid() != 0:
+        return "needs root: the servers run as somebody else"
+    if not os.path.exists("/dev/fuse"):
+        return "needs /dev/fuse"
+    if not os.access(FTPFS, os.X_OK):
+        return f"{FTPFS} is not built"
+    return None
+
+
 def run(*argv, timeout=60, check=True, **how):
     """subprocess.run, with a time limit, no stdin, and stderr in the message when it fails."""
     done = subprocess.run([str(a) for a in argv], timeout=timeout * SLOW, stdin=subprocess.DEVNULL,
