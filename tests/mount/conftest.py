@@ -119,8 +119,15 @@ class Place:
     when a listing grows old."""
 
     def __init__(self, server, there, mount):
-        self.server, self.there = server, there
-        self._mount = mount
+        self.server = server
+        self._there, self._mount = there, mount
+
+    @property
+    def there(self):
+        """With write=back the server's disk is worth a look when everything has been sent."""
+        if world.OPTIONS.get("write") == "back" and "mount" in vars(self):
+            world.run(world.FTPFS, "--sync", self.mount.path)
+        return self._there
 
     @functools.cached_property
     def mount(self):
@@ -137,7 +144,8 @@ class Place:
 @pytest.fixture
 def place(server, make):
     name = f"d{len(list(server.root.iterdir()))}"
-    return Place(server, server.make_dir(name), lambda: make.mount(server, path=f"/{name}"))
+    return Place(server, server.make_dir(name),
+                 lambda: make.mount(server, path=f"/{name}", **world.OPTIONS))
 
 
 @pytest.fixture

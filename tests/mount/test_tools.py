@@ -113,41 +113,6 @@ def test_unzip(place, tmp_path):
     run("unzip", "-tq", place.there / "a.zip")
 
 
-# Two backups each, the second of a changed tree, since that is where repositories rewrite their own files.
-
-def test_restic(place, tmp_path):
-    source = sample_tree(tmp_path / "source")
-    restic = ["restic", "-q", "--no-cache", "--repo"]
-    how = {"env": {**os.environ, "RESTIC_PASSWORD": "secret"}, "timeout": 120}
-    run(*restic, place.here / "repo", "init", **how)
-    run(*restic, place.here / "repo", "backup", source, **how)
-    (source / "a" / "file4").write_text("changed\n")
-    run(*restic, place.here / "repo", "backup", source, **how)
-    run(*restic, place.here / "repo", "check", "--read-data", **how)
-    run(*restic, place.here / "repo", "restore", "latest", "--target", tmp_path / "back", **how)
-    assert same_tree(source, tmp_path / "back" / source.relative_to("/")) == ""
-    run(*restic, place.here / "repo", "forget", "--keep-last", "1", "--prune", **how)
-    run(*restic, place.there / "repo", "check", "--read-data", **how)
-
-
-def test_borg(place, tmp_path):
-    source = sample_tree(tmp_path / "source")
-    how = {"env": {**os.environ, "BORG_BASE_DIR": str(tmp_path / "base"), "BORG_PASSPHRASE": "secret",
-                   "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}, "timeout": 120}
-    repo, disk = place.here / "repo", place.there / "repo"
-    run("borg", "init", "-e", "repokey", repo, **how)
-    run("borg", "create", f"{repo}::one", ".", cwd=source, **how)
-    (source / "a" / "file4").write_text("changed\n")
-    run("borg", "create", f"{repo}::two", ".", cwd=source, **how)
-    run("borg", "check", "--verify-data", repo, **how)
-    (tmp_path / "back").mkdir()
-    run("borg", "extract", f"{repo}::two", cwd=tmp_path / "back", **how)
-    assert same_tree(source, tmp_path / "back") == ""
-    run("borg", "delete", f"{repo}::one", **how)
-    run("borg", "compact", repo, **how)
-    run("borg", "check", "--verify-data", disk, **how)
-
-
 def test_sqlite(place):
     with sqlite3.connect(place.here / "data.db", timeout=20) as db:
         db.execute("create table t (i integer primary key, v blob)")
