@@ -137,6 +137,8 @@ int session_open(const struct login_conf *conf, unsigned id, const struct caps *
 void session_close(struct session *s)
 {
 	session_cool(s);
+	if (s->broken && s->login)
+		data_reset_on_close(login_fd(s->login));
 	login_close(s->login);
 	buf_free(&s->in);
 	buf_free(&s->out);

@@ -248,12 +248,8 @@ static void write_close(struct stream *stream)
 {
 	struct transfer *t = (struct transfer *)stream;
 
-	if (t->x.s) {
-		/* A FIN would say that the file is complete. */
-		struct linger reset = {.l_onoff = 1};
-		setsockopt(t->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (t->x.s)
 		(void)transfer_break_off(t, 0);
-	}
 	transfer_free(t);
 }
 

@@ -16,4 +16,4 @@ def pytest_sessionstart():
 
 def pytest_terminal_summary(terminalreporter):
     for tally in TALLIES:
-        terminalreporter.write_line(f"crash: {tally}")
+        terminalreporter.write_line("\n".join(f"crash: {line}" for line in tally.splitlines()))
