@@ -165,7 +165,7 @@ def unsent_after_close(address):
 def test_what_was_given_up_does_not_arrive_later(make, far):
     """When the link mends, the server will have been told other things."""
     far.put("gone", b"x")
-    mount = make.mount(far, timeout=2)
+    mount = make.mount(far, timeout=2, connect_timeout=2)
     os.stat(mount.path / "gone")
     f = (mount.path / "file").open("wb", buffering=0)
     f.write(content_of(3 << 20))  # and its upload follows
