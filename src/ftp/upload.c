@@ -298,6 +298,7 @@ int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64
 
 	if (rc != 0)
 		return rc;
+	t->x.s->changing = true;
 	rc = start_write(t, how, at);
 	if (rc != 0) {
 		if (rc != -EOPNOTSUPP)

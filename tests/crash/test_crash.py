@@ -3,7 +3,7 @@
 Environment:
     ROUNDS         rounds in all, dealt to the cases below (default: a few of each)
     SEED           the first round's; round i has SEED + i, and prints it when it fails
-    CRASH_SECONDS  no round begins after so many, dealt to the cases alike (default: no limit)
+    CRASH_SECONDS  no round begins after so many, dealt to the cases alike (default: 40, without ROUNDS)
     CRASH_SERVERS  e.g. "vsftpd:plain proftpd:tls"
     CRASH_KILLS    of "ftpfs server link"
     CRASH_WRITE    of "through back"
@@ -48,7 +48,7 @@ if "back" in WRITES and "write=" not in USAGE:
     conftest.TALLIES.append("write=back: not run, this ftpfs does not know it")
 CASES = [(s, k, w) for s in SERVERS for k in KILLS for w in WRITES]
 ROUNDS = -(-int(os.environ.get("ROUNDS", 2 * len(CASES))) // len(CASES))
-SECONDS = float(os.environ.get("CRASH_SECONDS") or "inf") / max(len(CASES), 1)
+SECONDS = float(os.environ.get("CRASH_SECONDS") or ("inf" if "ROUNDS" in os.environ else 40)) / max(len(CASES), 1)
 SEED = int(os.environ.get("SEED") or random.randrange(10 ** 9))
 
 # Without a journal the next mount cannot know what the last one left: a part of a new file or of an
@@ -86,7 +86,7 @@ class Round:
         return start
 
     def attach(self):
-        self.mount = world.Mount(self.case.server, self.at / "mnt", self.at / "cache", timeout=TIMEOUT,
+        self.mount = world.Mount(self.case.server, self.at / "mnt", self.at / "cache", timeout=TIMEOUT, connect_timeout=TIMEOUT,
                                  path=f"/{self.name}", **self.case.options)
 
     def writers(self):
@@ -209,10 +209,12 @@ class Case:
         self.options = {"write": "back"} if write == "back" else {}
 
     def sessions(self):
-        """Connections of any state in which the server may still be at work."""
-        argv = ["ip", "netns", "exec", self.server.netns] if self.server.netns else []
-        table = run(*argv, "cat", "/proc/net/tcp").stdout.splitlines()[1:]
-        rows = [line.split() for line in table]
+        """Connections over which something may still come: seen from the server, or from this end of a link
+        that was cut, since the server does not learn of what was reset meanwhile."""
+        rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        if self.kill == "link":
+            peer = "".join(f"{int(part):02X}" for part in reversed(self.wan.address.split(".")))
+            return [row for row in rows if row[2].startswith(peer) and row[3] not in ("05", "06")]
         here = f":{self.server.port:04X}"
         return [row for row in rows if row[1].endswith(here) and row[3] not in ("0A", "06")]
 

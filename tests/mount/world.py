@@ -99,7 +99,7 @@ class Server:
         scratch.chmod(0o755)
         os.chown(self.root, OWNER, OWNER)
         self.pid = None
-        argv = ["ip", "netns", "exec", netns] if netns else []
+        argv = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
         argv += [str(SERVERS / f"{kind}.sh"), str(self.root), str(self.port), mode]
         environment = {**os.environ, "RUN": str(self.run_dir), "EXTRA": extra, "ADDRESS": address,
                        "SERVER_CACHE": str(CACHE), "LOG": str(self.log)}
