@@ -27,7 +27,7 @@ TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*.c tests
 # what the Python tests drive
 DRIVE_OBJS := $(patsubst tests/drive/%.c,$(BUILD)/drive/%.o,$(wildcard tests/drive/*.c))
 TOOLS   := $(BUILD)/ftpdrive $(BUILD)/wanlink
-CHECKS  := check-static check-unit check-fs check-ftp check-mount check-fuzz check-asan check-tsan
+CHECKS  := check-static check-unit check-fs check-ftp check-mount check-crash check-fuzz check-asan check-tsan
 
 .PHONY: all tests tools check $(CHECKS) demo bench format install uninstall clean
 .SECONDARY:

@@ -14,14 +14,17 @@
  * temporary sibling has its file written in place.
  *
  * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and
- * the link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some
- * servers. */
+ * the link still stands.  Such a name, ours or another client's, is nobody's file: no listing and
+ * no lookup shows it, and none can be made (-EPERM).  SIZE must agree with the spool, else -EIO: a
+ * 226 proves nothing on some servers. */
 #ifndef FTPFS_FS_COMMIT_H
 #define FTPFS_FS_COMMIT_H
 
 #include "fs/file.h"
 
 #define COMMIT_TEMP_PREFIX ".ftpfs-"
+/* Is name (a component) one of those? */
+bool commit_is_temp(const char *name);
 
 /* Bring the server up to date, with the time and mode that are noted while this is under way. Takes
  * the file from DIRTY or FAILED through COMMITTING to CLEAN (0) or FAILED (-errno); no-op when

@@ -23,8 +23,9 @@ enum list_why { LIST_FOR_USER, LIST_AHEAD };
 int dircache_list(struct dircache *c, struct node *dir, enum list_why why, const struct opctx *ctx);
 
 /* Find `name` in `dir`: *out is pinned for the caller; NULL means that it certainly does not exist
- * (returns 0 then, too).  A fresh complete listing answers for free; the first miss in an unlisted
- * directory asks remote_stat, the second one lists, and so does one that remote_stat cannot answer.
+ * (returns 0 then, too).  The names of temporaries (commit.h) never do.  A fresh complete listing
+ * answers for free; the first miss in an unlisted directory asks remote_stat, the second one lists,
+ * and so does one that remote_stat cannot answer.
  */
 int dircache_lookup(struct dircache *c, struct node *dir, const char *name, struct node **out,
 		    const struct opctx *ctx);

@@ -44,5 +44,11 @@ int data_finish(struct data *d, short *want);
 /* Has the peer ended, with nothing left to read?  Never waits. */
 bool data_at_end(struct data *d);
 void data_close(struct data *d);
+/* The same for a transfer that is given up: what has not arrived by now never will. */
+void data_abort(struct data *d);
+/* From here on close(fd) resets the connection.  Otherwise the kernel goes on for minutes to send
+ * what the peer has not acknowledged, and a link that mends would deliver commands and bytes to a
+ * server that has been told other things since. */
+void data_reset_on_close(int fd);
 
 #endif

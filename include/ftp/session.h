@@ -82,6 +82,7 @@ struct session {
 	struct owed owed[SESSION_OWED_MAX];
 	unsigned nowed;
 	bool broken;
+	bool changing; /* what was sent since it was borrowed may change something */
 	bool rest_set; /* a REST whose transfer never came: must be undone before the next */
 	bool secret;   /* next line is not to be logged */
 	int hot;       /* an open (or opening) data connection nobody uses yet; -1 */

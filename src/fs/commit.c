@@ -24,6 +24,14 @@ static bool worth_another(const struct commit *c, int rc)
 	return remote_link_error(rc) || (rc == -EAGAIN && c->short_sizes < SHORT_SIZES_MAX);
 }
 
+bool commit_is_temp(const char *name)
+{
+	size_t prefix = strlen(COMMIT_TEMP_PREFIX);
+
+	return strncmp(name, COMMIT_TEMP_PREFIX, prefix) == 0 &&
+	       strspn(name + prefix, "0123456789abcdef") == 16 && !name[prefix + 16];
+}
+
 /* Until files->timeout has passed without the server taking anything. */
 static int store(struct commit *c)
 {

@@ -16,22 +16,14 @@ enum {
 	NAMES_PER_STAT = 500,
 };
 
-/* A commit's temporary sibling is gone by the time anybody could use its name.  One that is left
- * from a crash has no writer beside it: it shows, and can be removed. */
-static void hide_temporaries(struct tree *t, struct node *dir, struct listing *l)
+/* Temporaries would be shown to programs that want to copy or remove them, half written as they
+ * are, and whether their commit still runs, here or in another client, cannot be seen. */
+static void hide_temporaries(struct listing *l)
 {
-	size_t kept = 0, len = strlen(COMMIT_TEMP_PREFIX);
-	bool writing = false;
+	size_t kept = 0;
 
-	mutex_lock(&t->lock);
-	for (const struct node *n = dir->dir->first; n && !writing; n = n->next)
-		writing = node_ours(n);
-	mutex_unlock(&t->lock);
-	if (!writing)
-		return;
 	for (size_t i = 0; i < l->n; i++) {
-		const char *name = l->v[i].name;
-		if (strncmp(name, COMMIT_TEMP_PREFIX, len) == 0 && strlen(name) == len + 16)
+		if (commit_is_temp(l->v[i].name))
 			entry_clear(&l->v[i]);
 		else
 			l->v[kept++] = l->v[i];
@@ -53,7 +45,7 @@ static int fetch_once(struct dircache *c, struct node *dir, uint64_t epoch, cons
 	if (!err)
 		err = remote_list(c->remote, buf_text(&path), &l, ctx);
 	if (!err) {
-		hide_temporaries(c->tree, dir, &l);
+		hide_temporaries(&l);
 		err = tree_publish(c->tree, dir, &l, epoch);
 	} else if (err == -ENOENT && !tree_path(c->tree, dir, &now) &&
 		   strcmp(buf_text(&path), buf_text(&now)) != 0) {
@@ -252,6 +244,8 @@ int dircache_lookup(struct dircache *c, struct node *dir, const char *name, stru
 	*out = NULL;
 	if (!dir->dir)
 		return -ENOTDIR;
+	if (commit_is_temp(name))
+		return 0;
 	for (int i = 0; i < FETCH_TRIES && answer == ASK_STAT && err == -EAGAIN; i++) {
 		mutex_lock(&t->lock);
 		if (dir->flags & NODE_UNLINKED) {

@@ -30,6 +30,8 @@ int fs_child(struct fs *fs, struct node *dir, const char *name, struct node **ou
 /* A change failed: after a broken link nobody knows whether it happened, and after some answers we
  * know that our picture was wrong.  The directory is asked again.  Returns err. */
 int fs_doubt(struct fs *fs, struct node *dir, int err);
+/* Remove a directory that shows no names, with what temporaries (commit.h) a crash left in it. */
+int fs_rmdir_on_server(struct fs *fs, const char *path, const struct opctx *ctx);
 /* Does dir have no names?  Lists it unless that is known.  0 or -ENOTEMPTY, or why it cannot be
  * said. */
 int fs_check_empty(struct fs *fs, struct node *dir, const struct opctx *ctx);

@@ -5,12 +5,20 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "fs/commit.h"
 #include "fs/prefetch.h"
 #include "fs_private.h"
 
-int fs_may_change(const struct fs *fs, const char *name)
+static int check_name(const char *name)
 {
 	int err = path_check_name(name, strlen(name));
+
+	return !err && commit_is_temp(name) ? -EPERM : err;
+}
+
+int fs_may_change(const struct fs *fs, const char *name)
+{
+	int err = check_name(name);
 
 	return err ? err : fs->conf.read_only ? -EROFS : 0;
 }
@@ -206,6 +214,43 @@ int fs_why_not_removed(struct fs *fs, struct node *dir, int err, const struct op
 	return fs_check_empty(fs, dir, ctx) == -ENOTEMPTY ? -ENOTEMPTY : err;
 }
 
+/* What nobody is shown would keep a directory from being removed.  A temporary has its target
+ * beside it: where there is nothing else, no commit can make anything of it any more.  0: they are
+ * gone. */
+static int remove_temporaries(struct fs *fs, const char *dir, const struct opctx *ctx)
+{
+	struct remote *r = fs->conf.remote;
+	struct listing l;
+	struct buf path;
+
+	listing_init(&l, LISTING_MAX);
+	buf_init(&path, 2 * PATH_LIMIT);
+	int err = remote_list(r, dir, &l, ctx);
+	if (!err && l.n == 0)
+		err = -ENOENT;
+	for (size_t i = 0; i < l.n && !err; i++)
+		err = commit_is_temp(l.v[i].name) ? 0 : -ENOTEMPTY;
+	for (size_t i = 0; i < l.n && !err; i++) {
+		buf_reset(&path);
+		err = path_join(&path, dir, l.v[i].name);
+		if (!err)
+			err = remote_remove(r, buf_text(&path), ctx);
+	}
+	buf_free(&path);
+	listing_free(&l);
+	return err;
+}
+
+int fs_rmdir_on_server(struct fs *fs, const char *path, const struct opctx *ctx)
+{
+	int err = remote_rmdir(fs->conf.remote, path, ctx);
+
+	if (!err || err == -ENOENT || err == -EINTR || err == -ETIMEDOUT ||
+	    remote_link_error(err) || remove_temporaries(fs, path, ctx))
+		return err;
+	return remote_rmdir(fs->conf.remote, path, ctx);
+}
+
 static int remove_dir(struct fs *fs, struct node *dir, struct node *n, const struct opctx *ctx)
 {
 	struct buf path;
@@ -216,7 +261,7 @@ static int remove_dir(struct fs *fs, struct node *dir, struct node *n, const str
 	buf_init(&path, PATH_LIMIT + 1);
 	err = tree_path(&fs->tree, n, &path);
 	if (!err)
-		err = remote_rmdir(fs->conf.remote, buf_text(&path), ctx);
+		err = fs_rmdir_on_server(fs, buf_text(&path), ctx);
 	buf_free(&path);
 	if (err)
 		err = fs_why_not_removed(fs, n, err, ctx);
@@ -342,7 +387,7 @@ int fs_create_file(struct fs *fs, struct node *dir, const char *name, mode_t mod
 		   const struct opctx *ctx)
 {
 	struct node *n = NULL;
-	int err = path_check_name(name, strlen(name));
+	int err = check_name(name);
 
 	*out = (struct fs_found){0};
 	*h = NULL;

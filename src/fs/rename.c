@@ -97,7 +97,7 @@ static int replace_dir(struct fs *fs, const struct move *m, const char *from, co
 {
 	struct remote *r = fs->conf.remote;
 
-	if (remote_rmdir(r, to, ctx))
+	if (fs_rmdir_on_server(fs, to, ctx))
 		return fs_why_not_removed(fs, m->target, err, ctx);
 	err = remote_rename(r, from, to, m->how, ctx);
 	if (err && !remote_link_error(err))
@@ -129,7 +129,8 @@ static int replace_file(struct fs *fs, const struct move *m, const char *from, c
 	path_parent(&aside, to);
 	if (aside.len > 1)
 		buf_adds(&aside, "/");
-	buf_addf(&aside, COMMIT_TEMP_PREFIX "%016" PRIx64, m->target->ino);
+	/* Not a temporary's name: for a moment it is somebody's only copy, and must show. */
+	buf_addf(&aside, COMMIT_TEMP_PREFIX "old-%016" PRIx64, m->target->ino);
 	err = buf_error(&aside);
 	if (!err)
 		err = remote_rename(r, to, buf_text(&aside), RENAME_KEEP_TARGET, ctx);

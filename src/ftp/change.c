@@ -17,6 +17,7 @@ static int simple(struct remote *r, const char *path, enum verb verb, const char
 
 	if (rc != 0)
 		return rc;
+	x.s->changing = true;
 	rc = session_command(x.s, &x.reply, ctx, "%s %s", word, buf_text(&x.arg));
 	if (rc >= 0)
 		rc = rc / 100 == 2 ? 0 : exchange_refused(&x, verb);
@@ -159,6 +160,7 @@ int ftp_rename(struct remote *r, const char *from, const char *to, enum if_exist
 
 	if (rc != 0)
 		return rc;
+	x.s->changing = true;
 	buf_init(&to_path, 2 * PATH_LIMIT);
 	buf_init(&a, 2 * PATH_LIMIT);
 	buf_init(&b, 2 * PATH_LIMIT);

@@ -272,3 +272,20 @@ void data_close(struct data *d)
 	d->fd = -1;
 	d->shaken = d->listening = false;
 }
+
+void data_reset_on_close(int fd)
+{
+	struct linger reset = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
+void data_abort(struct data *d)
+{
+	/* An end, of TCP or TLS, would say that the file is complete. */
+	if (d->ssl)
+		SSL_set_shutdown(d->ssl, SSL_SENT_SHUTDOWN);
+	if (d->fd >= 0)
+		data_reset_on_close(d->fd);
+	data_close(d);
+}

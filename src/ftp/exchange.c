@@ -45,6 +45,7 @@ int exchange_begin(struct exchange *x, struct remote_ftp *ftp, enum purpose purp
 		return rc;
 	}
 	reply_init(&x->reply);
+	x->s->changing = false;
 	rc = sendable(x->s, buf_text(&x->path)) ? 0 : -EINVAL;
 	if (rc == 0)
 		rc = session_path(x->s, buf_text(&x->path), &x->arg, ctx);

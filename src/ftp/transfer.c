@@ -22,6 +22,7 @@ int transfer_break_off(struct transfer *t, int error)
 {
 	if (t->x.s)
 		t->x.s->broken = true;
+	data_abort(&t->d);
 	transfer_let_go(t, false);
 	return error;
 }

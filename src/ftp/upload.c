@@ -248,12 +248,8 @@ static void write_close(struct stream *stream)
 {
 	struct transfer *t = (struct transfer *)stream;
 
-	if (t->x.s) {
-		/* A FIN would say that the file is complete. */
-		struct linger reset = {.l_onoff = 1};
-		setsockopt(t->d.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	if (t->x.s)
 		(void)transfer_break_off(t, 0);
-	}
 	transfer_free(t);
 }
 
@@ -302,6 +298,7 @@ int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64
 
 	if (rc != 0)
 		return rc;
+	t->x.s->changing = true;
 	rc = start_write(t, how, at);
 	if (rc != 0) {
 		if (rc != -EOPNOTSUPP)

@@ -117,6 +117,65 @@ static void test_a_lost_reply_is_looked_into(void **state)
 	stop();
 }
 
+#define TEMP ".ftpfs-0123456789abcdef"
+
+static void test_temporaries_are_nobodys_files(void **state)
+{
+	(void)state;
+	struct fs_found f;
+	struct dirhandle *h;
+	struct handle *file;
+	struct fs_dirent e;
+	bool keep;
+
+	start(&(struct mem_traits){0});
+	struct node *root = fs_root(fs), *d = make_dir(root, "d");
+	mem_put(server, "/" TEMP, "half", 4);
+	mem_put(server, "/.ftpfs-old-0123456789abcdef", "whole", 5);
+	mem_put(server, "/x", "x", 1);
+	clock_advance(21 * NS_PER_S);
+	assert_int_equal(fs_opendir(fs, root, &h, &ctx), 0);
+	for (unsigned i = 2; i < 5; i++)
+		assert_true(fs_dirent(h, i, &e));
+	assert_false(fs_dirent(h, 5, &e)); /* ".", "..", d, what a rename put aside, x */
+	fs_releasedir(h);
+	assert_null(look(root, TEMP));
+	assert_non_null(look(root, ".ftpfs-old-0123456789abcdef"));
+	assert_null(look(root, ".ftpfs-0123456789abcde"));
+	assert_int_equal(fs_rename(fs, root, "x", root, TEMP, 0, &ctx), -EPERM);
+	assert_int_equal(fs_rename(fs, root, TEMP, root, "y", 0, &ctx), -EPERM);
+	assert_int_equal(fs_mkdir(fs, root, TEMP, 0755, &f, &ctx), -EPERM);
+	assert_int_equal(fs_symlink(fs, "x", root, TEMP, &f, &ctx), -EPERM);
+	assert_int_equal(fs_unlink(fs, root, TEMP, &ctx), -EPERM);
+	assert_int_equal(fs_create_file(fs, root, TEMP, 0644, O_RDWR, &f, &file, &keep, &ctx),
+			 -EPERM);
+	assert_true(there("/" TEMP) && there("/x"));
+	assert_null(look(d, "nothing"));
+	stop();
+}
+
+static void test_temporaries_alone_do_not_keep_a_directory(void **state)
+{
+	(void)state;
+	start(&(struct mem_traits){0});
+	struct node *root = fs_root(fs);
+	make_dir(root, "d");
+	make_dir(root, "e");
+	make_dir(root, "full");
+	mem_put(server, "/d/" TEMP, "half", 4);
+	mem_put(server, "/full/" TEMP, "half", 4);
+	mem_put(server, "/full/x", "x", 1); /* behind our back */
+	assert_int_equal(fs_rmdir(fs, root, "full", &ctx), -ENOTEMPTY);
+	assert_true(there("/full/" TEMP)); /* its commit may well be under way */
+	assert_int_equal(fs_rmdir(fs, root, "d", &ctx), 0);
+	assert_false(there("/d"));
+	make_dir(root, "d");
+	mem_put(server, "/d/" TEMP, "half", 4);
+	assert_int_equal(fs_rename(fs, root, "e", root, "d", 0, &ctx), 0);
+	assert_true(there("/d") && !there("/d/" TEMP) && !there("/e"));
+	stop();
+}
+
 static void test_rename_rules(void **state)
 {
 	(void)state;
@@ -351,6 +410,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mkdir_rmdir),
 		cmocka_unit_test(test_a_lost_reply_is_looked_into),
+		cmocka_unit_test(test_temporaries_are_nobodys_files),
+		cmocka_unit_test(test_temporaries_alone_do_not_keep_a_directory),
 		cmocka_unit_test(test_rename_rules),
 		cmocka_unit_test(test_rename_over_by_hand),
 		cmocka_unit_test(test_there_and_back_is_a_change),

@@ -99,9 +99,10 @@ void check_absent(struct world *w, const struct mnode *mdir, const char *name)
 		world_fail(w, "\"%s\" is there, and must not be", name);
 }
 
-static bool is_litter(const char *name)
+static bool is_aside(const char *name)
 {
-	return strncmp(name, COMMIT_TEMP_PREFIX, strlen(COMMIT_TEMP_PREFIX)) == 0;
+	return strncmp(name, COMMIT_TEMP_PREFIX, strlen(COMMIT_TEMP_PREFIX)) == 0 &&
+	       !commit_is_temp(name);
 }
 
 static void check_dirent(struct world *w, struct mnode *dir, struct dirhandle *d, uint64_t index,
@@ -151,8 +152,8 @@ void check_names(struct world *w, struct mnode *dir)
 		return;
 	check_dots(w, d);
 	for (uint64_t i = 2; fs_dirent(d, i, &e); i++) {
-		if (w->rig->faults && is_litter(e.name))
-			continue; /* of a commit whose link was lost */
+		if (w->rig->faults && is_aside(e.name))
+			continue; /* of a rename whose link was lost */
 		check_dirent(w, dir, d, i, &e);
 		count++;
 	}

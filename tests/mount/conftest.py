@@ -17,18 +17,8 @@ def pytest_sessionstart():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _what_is_missing():
-    if os.geteuid() != 0:
-        return "needs root: the servers run as somebody else"
-    if not os.path.exists("/dev/fuse"):
-        return "needs /dev/fuse"
-    if not os.access(world.FTPFS, os.X_OK):
-        return f"{world.FTPFS} is not built"
-    return None
-
-
 def pytest_collection_modifyitems(items):
-    missing = _what_is_missing()
+    missing = world.what_is_missing()
     if missing:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=missing))
@@ -129,8 +119,15 @@ class Place:
     when a listing grows old."""
 
     def __init__(self, server, there, mount):
-        self.server, self.there = server, there
-        self._mount = mount
+        self.server = server
+        self._there, self._mount = there, mount
+
+    @property
+    def there(self):
+        """With write=back the server's disk is worth a look when everything has been sent."""
+        if world.OPTIONS.get("write") == "back" and "mount" in vars(self):
+            world.run(world.FTPFS, "--sync", self.mount.path)
+        return self._there
 
     @functools.cached_property
     def mount(self):
@@ -147,7 +144,8 @@ class Place:
 @pytest.fixture
 def place(server, make):
     name = f"d{len(list(server.root.iterdir()))}"
-    return Place(server, server.make_dir(name), lambda: make.mount(server, path=f"/{name}"))
+    return Place(server, server.make_dir(name),
+                 lambda: make.mount(server, path=f"/{name}", **world.OPTIONS))
 
 
 @pytest.fixture

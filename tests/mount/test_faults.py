@@ -6,6 +6,7 @@ a hang, and the mount works again when the server does.
 
 import errno
 import os
+import pathlib
 import random
 import threading
 import time
@@ -150,6 +151,34 @@ def far(make):
     server = make.server("vsftpd", address=wan.address, netns=wan.netns)
     server.wan = wan
     return server
+
+
+def unsent_after_close(address):
+    """What the kernel goes on sending there for sockets that nobody has any more (FIN-WAIT-1)."""
+    peer = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
+    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    queues = [int(row[4].partition(":")[0], 16) for row in rows
+              if row[2].startswith(peer) and row[3] == "04"]
+    return [n for n in queues if n > 1]  # 1 is the FIN
+
+
+def test_what_was_given_up_does_not_arrive_later(make, far):
+    """When the link mends, the server will have been told other things."""
+    far.put("gone", b"x")
+    mount = make.mount(far, timeout=2, connect_timeout=2)
+    os.stat(mount.path / "gone")
+    f = (mount.path / "file").open("wb", buffering=0)
+    f.write(content_of(3 << 20))  # and its upload follows
+    far.wan.cut()
+    f.write(content_of(2 << 20))
+    with pytest.raises(OSError):
+        f.close()
+    with pytest.raises(OSError):
+        os.unlink(mount.path / "gone")
+    try:
+        assert unsent_after_close(far.address) == []
+    finally:
+        far.wan.mend()
 
 
 def test_a_link_cut_for_ten_seconds(make, far):

@@ -104,6 +104,15 @@ def test_git(place, tmp_path):
     assert run(*git, "-C", place.there / "clone", "log", "--format=%s").stdout == "second\nfirst\n"
 
 
+def test_unzip(place, tmp_path):
+    source = sample_tree(tmp_path / "source")
+    shutil.make_archive(tmp_path / "packed", "zip", source)
+    shutil.copy(tmp_path / "packed.zip", place.here / "a.zip")
+    run("unzip", "-q", place.here / "a.zip", "-d", place.here / "out")
+    assert same_tree(source, place.there / "out") == ""
+    run("unzip", "-tq", place.there / "a.zip")
+
+
 def test_sqlite(place):
     with sqlite3.connect(place.here / "data.db", timeout=20) as db:
         db.execute("create table t (i integer primary key, v blob)")

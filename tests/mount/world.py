@@ -23,10 +23,23 @@ CERTIFICATE = CACHE / "cert.pem"
 KINDS = ["vsftpd", "proftpd", "pure-ftpd", "pyftpdlib"]
 OWNER = 12021  # of served files: nobody on this machine, and not root
 USER, PASSWORD = "ftpuser", "secret"
+# More mount options of the tests whose `place` it is: FTPFS_TEST_OPTIONS="write=back", say.
+OPTIONS = dict(word.partition("=")[::2] for word in os.environ.get("FTPFS_TEST_OPTIONS", "").split())
 SLOW = float(os.environ.get("FTPFS_TEST_SLOW", "1"))  # how much slower a sanitized build may be
 
 # What ftpfs ends with.
 OK, USAGE, NO_HOST, NO_CONNECT, NO_TLS, REFUSED, NO_DIR, NOT_FTP, MOUNTPOINT, TOO_MANY = range(10)
+
+
+def what_is_missing():
+    """Why nothing can be mounted here, or None."""
+    if os.geteuid() != 0:
+        return "needs root: the servers run as somebody else"
+    if not os.path.exists("/dev/fuse"):
+        return "needs /dev/fuse"
+    if not os.access(FTPFS, os.X_OK):
+        return f"{FTPFS} is not built"
+    return None
 
 
 def run(*argv, timeout=60, check=True, **how):
@@ -86,7 +99,7 @@ class Server:
         scratch.chmod(0o755)
         os.chown(self.root, OWNER, OWNER)
         self.pid = None
-        argv = ["ip", "netns", "exec", netns] if netns else []
+        argv = ["nsenter", f"--net=/run/netns/{netns}"] if netns else []
         argv += [str(SERVERS / f"{kind}.sh"), str(self.root), str(self.port), mode]
         environment = {**os.environ, "RUN": str(self.run_dir), "EXTRA": extra, "ADDRESS": address,
                        "SERVER_CACHE": str(CACHE), "LOG": str(self.log)}

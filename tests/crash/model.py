@@ -1,0 +1,162 @@
+"""model - what may be on the server after the operations that a log tells of.
+
+A world is {name: content}.  Every operation that was told 0 makes one world of each; one that failed, or
+was never told anything, makes two: it has happened, or not.  What is on the server must be one of them.
+"""
+
+import errno
+
+from workload import Operation
+
+
+class Wrong(Exception):
+    """What no promise allows."""
+
+
+class Torn:
+    """What an interrupted upload may leave of a file that was new or grew: `old` and a part of the rest.
+
+    For the verifier of a program that does not finish interrupted uploads in its next mount."""
+
+    def __init__(self, old, new):
+        self.old, self.new = old, new
+        self.key = (len(old), len(new), hash(new))
+
+    def may_be(self, content):
+        return len(content) >= len(self.old) and self.new.startswith(content)
+
+
+class Unknown:
+    """Changed in part on top of what was torn."""
+
+    key = ()
+
+    def may_be(self, content):
+        return True
+
+
+def key_of(content):
+    return content.key if hasattr(content, "key") else (len(content), hash(content))
+
+
+def matches(wanted, content):
+    if wanted is None or content is None:
+        return wanted is content
+    return wanted.may_be(content) if hasattr(wanted, "may_be") else wanted == content
+
+
+class Model:
+    """`torn_is_allowed`: Torn worlds, too, after an upload that was not told 0."""
+
+    def __init__(self, seed, start, torn_is_allowed):
+        self.seed, self.torn_is_allowed = seed, torn_is_allowed
+        self.worlds = [dict(start)]
+        self.history = [f"at first: {', '.join(f'{n} {len(c)}' for n, c in sorted(start.items()))}"]
+
+    def replay(self, log):
+        """The lines of a writer's log; its last operation may lack its verdict."""
+        verdicts = {}
+        for line in log.splitlines():
+            word, number, *rest = line.split()
+            steps = verdicts.setdefault(int(number), [])
+            if word != "begin":
+                steps.append(int(rest[0]) if rest else 0)
+        for number, told in sorted(verdicts.items()):
+            self.operation(number, told)
+        return self
+
+    def operation(self, number, told):
+        op = Operation(self.seed, number)
+        names = [str(word) if word is None or word == 0 else errno.errorcode.get(word, str(word))
+                 for word in told]
+        self.history.append(f"{number:3} {op} -> {' '.join(names) or 'never told'}")
+        for index, step in enumerate(op.steps):
+            verdict = told[index] if index < len(told) else None
+            self.step(op, step, verdict)
+            if verdict != 0:
+                # what follows was not promised, and may have been written all the same
+                for rest in op.steps[index + 1:]:
+                    self.step(op, rest, None)
+                break
+
+    def step(self, op, step, verdict):
+        after = {}
+        for world in self.worlds:
+            for one in self.outcomes(op, step, verdict, world):
+                after[tuple(sorted((n, key_of(c)) for n, c in one.items()))] = one
+        if not after:
+            raise Wrong(f"{op}: {'done' if not verdict else errno.errorcode[verdict]}, which cannot be")
+        self.worlds = list(after.values())
+
+    def outcomes(self, op, step, verdict, world):
+        old = world.get(op.path)
+        possible = old is not None or op.makes_name()
+        if not possible:
+            return [] if verdict == 0 else [world]
+        if verdict == errno.ENOENT:
+            return []
+        done = self.after(op, step, world, old)
+        if verdict == 0:
+            return [done]
+        torn = []
+        new = done.get(op.path)
+        if self.torn_is_allowed and isinstance(new, bytes):
+            before = b"" if old is None else old
+            if isinstance(before, bytes) and new.startswith(before):
+                torn = [{**world, op.path: Torn(before, new)}]
+            elif not isinstance(before, bytes):
+                # what was torn already is not worth a temporary sibling
+                torn = [{**world, op.path: Torn(b"", new)}]
+        return [world, done, *torn]
+
+    @staticmethod
+    def after(op, step, world, old):
+        done = dict(world)
+        if op.kind == "rename":
+            done[op.to] = old
+        if op.kind in ("rename", "unlink"):
+            del done[op.path]
+        elif step.__name__ == "after_create" or isinstance(old, (bytes, type(None))):
+            done[op.path] = step(old)
+        else:
+            done[op.path] = Unknown()
+        return done
+
+    def check(self, found):
+        """True: something is torn; Wrong: it is none of the worlds."""
+        fitting = [world for world in self.worlds if world.keys() == found.keys() and
+                   all(matches(world[name], found[name]) for name in found)]
+        if not fitting:
+            raise Wrong(self.why_not(found))
+        return not any(all(isinstance(c, bytes) for c in world.values()) for world in fitting)
+
+    def why_not(self, found):
+        lines = []
+        for name in sorted({*found, *(n for world in self.worlds for n in world)}):
+            content = found.get(name)
+            wanted = {key_of(w[name]) if name in w else None: w.get(name) for w in self.worlds}
+            if not any(matches(w, content) for w in wanted.values()):
+                lines.append(f"{name}: {self.compare(content, wanted.values())}\n" + "\n".join(
+                    f"    {line}" for line in self.history if f" {name}" in line))
+        return "\n".join(lines) or "each file may be so, but not all of them together:\n" + "\n".join(
+            f"    {line}" for line in self.history)
+
+    @staticmethod
+    def compare(content, wanted):
+        def say(c):
+            if c is None:
+                return "absent"
+            if isinstance(c, Torn):
+                return f"{len(c.old)} to {len(c.new)} bytes"
+            return f"{len(c)} bytes" if isinstance(c, bytes) else "anything"
+
+        def same(c):
+            n = 0
+            whole = c.new if isinstance(c, Torn) else c
+            while n < min(len(whole), len(content)) and whole[n:n + 512] == content[n:n + 512]:
+                n += 512
+            return f" (the same up to about {n})"
+
+        text = [say(c) + (same(c) if content is not None and isinstance(c, (bytes, Torn)) else "")
+                for c in wanted]
+        return f"the server has it {say(content)}, allowed: {'; '.join(text)}"
