@@ -2,6 +2,8 @@
 BUILD   ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# where umount(8) looks for its helpers
+SBINDIR ?= /sbin
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -94,11 +96,12 @@ format:
 
 install: $(BUILD)/ftpfs
 	install -D -m 755 $(BUILD)/ftpfs $(DESTDIR)$(PREFIX)/bin/ftpfs
-	ln -sf ftpfs $(DESTDIR)$(PREFIX)/bin/umount.fuse.ftpfs
+	install -d $(DESTDIR)$(SBINDIR)
+	ln -sf $(PREFIX)/bin/ftpfs $(DESTDIR)$(SBINDIR)/umount.fuse.ftpfs
 	install -D -m 644 docs/ftpfs.1 $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
 
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/ftpfs $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
+	rm -f $(DESTDIR)$(PREFIX)/bin/ftpfs $(DESTDIR)$(SBINDIR)/umount.fuse.ftpfs $(DESTDIR)$(PREFIX)/share/man/man1/ftpfs.1
 
 clean:
 	rm -rf $(BUILD)

@@ -155,7 +155,8 @@ static void test_every_option(void **state)
 	RUN(&r, "bob@h", "/mnt", "-o",
 	    "account=a,tls=try,insecure,max_conns=3,dcache_timeout=0,connect_timeout=4,timeout=5",
 	    "-ocache_dir=/"
-	    "c,chown=error,ro,uid=7,gid=8,umask=027,log=info,prefetch_size=2k,active=off");
+	    "c,chown=error,ro,uid=7,gid=8,umask=027,log=info,prefetch_size=2k,active=off,"
+	    "write=back,cache_size=1G,umount_wait=6");
 	assert_string_equal(r.said, "");
 	assert_int_equal(r.code, EXIT_OK);
 	assert_string_equal(r.o.ftp.login.user, "bob");
@@ -174,6 +175,9 @@ static void test_every_option(void **state)
 	assert_int_equal(r.o.fs.umask, 027);
 	assert_int_equal(r.o.log_level, LOG_LEVEL_INFO);
 	assert_int_equal(r.o.fs.prefetch_bytes, 2048);
+	assert_true(r.o.fs.write_back);
+	assert_int_equal(r.o.fs.cache_size, 1 << 30);
+	assert_int_equal(r.o.fs.umount_wait, 6 * NS_PER_S);
 	assert_true(has_opt(fuse_opts(&r), "ro"));
 	run_free(&r);
 }
@@ -293,6 +297,12 @@ static void test_words(void **state)
 	RUN(&r, "-V");
 	assert_true(r.code == EXIT_OK && r.o.version);
 	run_free(&r);
+	RUN(&r, "--sync", "/m");
+	assert_true(r.code == EXIT_OK && r.o.sync);
+	assert_string_equal(r.o.mountpoint, "/m");
+	run_free(&r);
+	REFUSED("--sync needs a mount point", "--sync");
+	REFUSED("one word too many: 'c'", "--sync", "/m", "c");
 }
 
 static void test_tls_of_scheme(void **state)
