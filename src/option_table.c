@@ -63,6 +63,8 @@ static const struct option table[] = {
 	 "seconds without progress before an error (30)"},
 	{"cache_dir", TEXT, AT(o.cache_dir), "DIR",
 	 "where written files wait (~/.cache/ftpfs; root: /var/cache/ftpfs)"},
+	{"inplace", CHOICE, AT(inplace), "auto|on|off",
+	 "write a change into the server's file itself (auto: a small one in a big file)"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},

@@ -236,6 +236,7 @@ static void take_numbers(struct parse *p)
 	o->fs.umask = o->fs.umask_set ? p->umask : 0;
 	o->fs.chown_error = p->chown == 1;
 	o->ftp.active = (enum active_mode)p->active;
+	o->fs.inplace = (enum inplace)p->inplace;
 	o->fs.timeout = o->ftp.login.timeout;
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS

@@ -21,7 +21,7 @@
 
 #include "fs/file.h"
 
-#define COMMIT_TEMP_PREFIX ".ftpfs-"
+#define COMMIT_TEMP_PREFIX REMOTE_TEMP_PREFIX
 
 /* Bring the server up to date, with the time and mode that are noted while this is under way. Takes
  * the file from DIRTY or FAILED through COMMITTING to CLEAN (0) or FAILED (-errno); no-op when

@@ -35,6 +35,7 @@ static int start(struct fs *fs)
 	fs->files = (struct files){.tree = &fs->tree,
 				   .remote = c->remote,
 				   .spool_dir = fs->spool_dir,
+				   .inplace = c->inplace,
 				   .timeout = c->timeout};
 	if (!fs->spool_dir)
 		err = -ENOMEM;

@@ -63,7 +63,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 	file_wait_idle_locked(f, &forever);
 	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
 		/* Half written over, the server's file needs what is here. */
-		if (f->stored.partial) {
+		if (f->stored.partial || f->stored.patching) {
 			file_give_up_locked(f);
 		} else {
 			file_drop_changes_locked(f);

@@ -232,6 +232,7 @@ void file_drop_changes_locked(struct file *f)
 	f->state = FILE_CLEAN;
 	f->touched = false;
 	f->stored.partial = f->stored.doubt = false;
+	f->stored.patching = 0;
 	atomic_store(&f->append_end, 0);
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	f->want_mode = REMOTE_KEEP_MODE;
@@ -244,13 +245,14 @@ void file_give_up_locked(struct file *f)
 
 	buf_init(&path, PATH_LIMIT);
 	tree_path(f->files->tree, f->node, &path);
-	log_error("%s: its changes are not on the server; they are kept in %s%s: copy that file to "
-		  "where "
-		  "it belongs, then delete it",
-		  buf_text(&path), f->spool->path,
-		  spool_missing(f->spool, 0, f->spool->size, &gap)
-			  ? " (with zeros where nothing was written)"
-			  : "");
+	log_error(
+		"%s: its changes are not on the server%s; they are kept in %s%s: copy that file to "
+		"where "
+		"it belongs, then delete it",
+		buf_text(&path), f->stored.patching ? ", or a part of them" : "", f->spool->path,
+		spool_missing(f->spool, 0, f->spool->size, &gap)
+			? " (with zeros where nothing was written)"
+			: "");
 	buf_free(&path);
 	spool_abandon(f->spool);
 	f->spool = NULL;

@@ -26,6 +26,7 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.timeout = conf->faults && !conf->threads ? 30 * NS_PER_MS : 30 * NS_PER_S,
 		.uid = 1000,
 		.gid = 1000,
+		.inplace = conf->inplace ? INPLACE_ON : INPLACE_AUTO,
 		.prefetch_bytes = conf->prefetch,
 		.prefetch_threads = conf->prefetch ? 2 : 0,
 	};
@@ -37,6 +38,7 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.plan = fault_plan_create(conf->seed),
 		.ctx = opctx_for(OPCTX_FOREVER),
 		.faults = conf->faults,
+		.inplace = conf->inplace,
 		.threads = conf->threads,
 	};
 	snprintf(r->spool, sizeof(r->spool), "%.40s/ftpfs-model-XXXXXX", tmp ? tmp : "/tmp");

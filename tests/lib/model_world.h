@@ -26,6 +26,7 @@ struct rig {
 	struct opctx ctx;
 	char spool[64];
 	bool faults;  /* operations may fail for no reason of the model's */
+	bool inplace; /* what a commit that failed leaves may be a mixture */
 	bool threads; /* others use the rig: no clock to move, no fault to pause */
 };
 
@@ -65,6 +66,7 @@ struct rig_conf {
 	bool faults, threads;
 	int64_t patience; /* ns, of retry */
 	int64_t prefetch; /* bytes; 0: off */
+	bool inplace;	  /* parts of a file are replaced wherever the server can */
 	uint64_t seed;
 };
 
