@@ -139,9 +139,11 @@ static int store_part(struct commit *c, const struct extent *part, bool last)
 	int rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_PATCH, part->from,
 				   &s->upload, c->ctx);
 
+	/* A command that was lost may have been carried out. */
+	if (rc == 0 || rc == -EINTR || remote_link_error(rc))
+		begin(c);
 	if (rc)
 		return rc;
-	begin(c);
 	s->sent = part->from;
 	rc = send_part(c, part->to);
 	if (rc == 0 && last)

@@ -38,7 +38,6 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.plan = fault_plan_create(conf->seed),
 		.ctx = opctx_for(OPCTX_FOREVER),
 		.faults = conf->faults,
-		.inplace = conf->inplace,
 		.threads = conf->threads,
 	};
 	snprintf(r->spool, sizeof(r->spool), "%.40s/ftpfs-model-XXXXXX", tmp ? tmp : "/tmp");

@@ -26,7 +26,6 @@ struct rig {
 	struct opctx ctx;
 	char spool[64];
 	bool faults;  /* operations may fail for no reason of the model's */
-	bool inplace; /* what a commit that failed leaves may be a mixture */
 	bool threads; /* others use the rig: no clock to move, no fault to pause */
 };
 
