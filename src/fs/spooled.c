@@ -233,6 +233,7 @@ void file_drop_changes_locked(struct file *f)
 	f->touched = false;
 	f->stored.partial = f->stored.doubt = false;
 	f->stored.patching = 0;
+	f->stored.no_patch = false;
 	atomic_store(&f->append_end, 0);
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	f->want_mode = REMOTE_KEEP_MODE;

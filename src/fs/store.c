@@ -223,6 +223,8 @@ static int open_upload(struct commit *c)
 	struct stored *s = &c->stored;
 	int rc = 0;
 
+	/* Should its answer be lost, what the server has is no base that could be recognised. */
+	s->no_patch = true;
 	if (upload_may_append(c->file, s, c->spool))
 		return open_tail(c);
 	s->to = UPLOAD_NAME;
@@ -331,6 +333,8 @@ int upload_some(struct commit *c)
 static int settle(struct commit *c, const char *path, int64_t mode)
 {
 	memset(&c->settled, 0, sizeof c->settled);
+	if (c->mtime != REMOTE_KEEP_MTIME)
+		atomic_store(&c->file->own_mtime, c->mtime);
 	return remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
 }
 
@@ -395,6 +399,7 @@ static void note_stored(struct commit *c)
 	s->on_server = true;
 	s->partial = s->doubt = false;
 	s->patching = 0;
+	s->no_patch = false;
 	s->size = c->spool->size;
 	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
 	atomic_store(&c->file->append_end, 0);
