@@ -108,6 +108,8 @@ static int check_base(struct commit *c)
 /* From here on the server's file is a mixture, until the commit is noted as stored. */
 static void begin(struct commit *c)
 {
+	if (c->stored.patching == c->writes)
+		return;
 	c->stored.patching = c->writes;
 	atomic_store(&c->file->append_end, c->spool->size);
 }

@@ -11,17 +11,18 @@ SIZE = 8 << 20
 
 
 def edits(server, changes):
-    """Writes (at, text), with an fsync after each, and looks at the server's disk at once."""
+    """For each change writes its parts (at, text), then an fsync, and looks at the server's disk."""
     content = bytearray(random.Random(12).randbytes(SIZE))
     server.make_dir("d")
     server.put("d/file", bytes(content))
 
     def work(path):
         with (path / "d" / "file").open("r+b", buffering=0) as f:
-            for at, text in changes:
-                f.seek(at)
-                f.write(text)
-                content[at:at + len(text)] = text
+            for parts in changes:
+                for at, text in parts:
+                    f.seek(at)
+                    f.write(text)
+                    content[at:at + len(text)] = text
                 os.fsync(f.fileno())
                 assert (server.root / "d" / "file").read_bytes() == content
                 assert f.seek(0, os.SEEK_END) == len(content)
@@ -30,7 +31,9 @@ def edits(server, changes):
     return work
 
 
-CHANGES = [(SIZE // 2 + 1, b"HELLO" * 800), (1000, b"x"), (SIZE - 100, b"the end grows" * 100)]
+CHANGES = [[(SIZE // 2 + 1, b"HELLO" * 800)],
+           [(SIZE - 100, b"the end grows" * 100)],
+           [(1000, b"x"), (SIZE + 1200, b"and again")]]  # one begins where the file ends
 
 
 @pytest.mark.parametrize("kind, mode", KEEPS)
