@@ -14,9 +14,9 @@
  * and more may still arrive.  The next try replaces the whole file.  A directory that refuses the
  * temporary sibling has its file written in place.
  *
- * A patch (fs/patch: `inplace`, and only where the server was seen to keep the rest of the file) is in
- * the file itself: others see a mixture until all of it is there.  One that broke off is repeated;
- * file.h says why that is right.
+ * A patch (fs/patch: `inplace`, and only where the server was seen to keep the rest of the file) is
+ * in the file itself: others see a mixture until all of it is there.  One that broke off is
+ * repeated; file.h says why that is right.
  *
  * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and
  * the link still stands.  SIZE must agree with the spool, else -EIO: a 226 proves nothing on some

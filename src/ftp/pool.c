@@ -413,7 +413,7 @@ void pool_caps(struct pool *p, struct caps *out)
 void pool_learn(struct pool *p, enum cap cap, enum tristate known)
 {
 	mutex_lock(&p->lock);
-	p->caps.known[cap] = known;
+	p->caps.known[cap] = (uint8_t)known;
 	mutex_unlock(&p->lock);
 }
 
