@@ -198,7 +198,8 @@ int mem_open_write(struct remote *r, const char *path, enum write_how how, int64
 	if (!rc) {
 		if (how == WRITE_WHOLE || (how == WRITE_PATCH && at == 0))
 			n->size = 0;
-		n->mtime = mem_whole_second(clock_realtime());
+		if (n->size == 0) /* to open a file changes nothing of it */
+			n->mtime = mem_whole_second(clock_realtime());
 		struct mem_stream *s = stream_on_locked(m, n, &write_ops, (size_t)at);
 		s->patches = how == WRITE_PATCH;
 		s->remote = r;
