@@ -39,7 +39,9 @@ enum write_how {
 	WRITE_WHOLE,  /* STOR: the file is created or replaced; `at` is 0 */
 	WRITE_APPEND, /* APPE: bytes go to the end; `at` is where the caller believes the end is */
 	WRITE_PATCH,  /* REST + STOR: bytes replace those from `at` on, the rest survives.
-		       * -EOPNOTSUPP  where the server is not known to keep the rest */
+		       * -EOPNOTSUPP  where the server is not known to keep the rest, and at 0, where
+		       * a STOR begins anew.  The first one finds out what the server does, on a file
+		       * of its own beside `path` */
 };
 
 struct space {
@@ -158,6 +160,12 @@ struct stream_ops {
 struct stream {
 	const struct stream_ops *ops;
 };
+
+/* A file that is made beside another one and is to go again is named so, and 16 hex digits:
+ * listings hide it. */
+#define REMOTE_TEMP_PREFIX ".ftpfs-"
+/* Appends such a name, drawn at random, for a file beside `path`. */
+int remote_temp_path(const char *path, struct buf *out);
 
 /* Is this an error of the link (the command may or may not have been carried out)? */
 bool remote_link_error(int error);

@@ -69,6 +69,8 @@ static const struct option table[] = {
 	 "with write=back: bytes that may wait (no limit)"},
 	{"umount_wait", SECONDS, AT(o.fs.umount_wait), "S",
 	 "with write=back: seconds that unmounting waits at most (no limit)"},
+	{"inplace", CHOICE, AT(inplace), "auto|on|off",
+	 "write a change into the server's file itself (auto: a small one in a big file)"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},

@@ -17,8 +17,9 @@ struct parse {
 	bool password_stdin;
 	/* which of the option's words, or NOT_SET */
 	unsigned tls, chown, log, prefetch_off;
-	unsigned active; /* enum active_mode */
-	unsigned write;	 /* 1: back */
+	unsigned active;  /* enum active_mode */
+	unsigned inplace; /* enum inplace */
+	unsigned write;	  /* 1: back */
 	int64_t prefetch_size;
 	mode_t umask; /* or NOT_SET */
 	uid_t uid;

@@ -238,6 +238,7 @@ static void take_numbers(struct parse *p)
 	o->ftp.active = (enum active_mode)p->active;
 	o->fs.write_back = p->write == 1;
 	o->fs.uploads = conns;
+	o->fs.inplace = (enum inplace)p->inplace;
 	o->fs.timeout = o->ftp.login.timeout;
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS

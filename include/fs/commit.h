@@ -4,6 +4,7 @@
  *     empty now                       STOR of 0 bytes               STOR
  *     new, or the server's is empty   STOR under its name           STOR
  *     only grew, at the end           SIZE must be what it was      SIZE.. APPE
+ *     little of a big file            SIZE and time, too: patched   SIZE.. REST STOR ...
  *     anything else                   STOR to a temporary sibling   STOR.. RNFR RNTO
  *
  * and always what remote_settle() does: mode, mtime, SIZE, MDTM.  Where the server bears it that
@@ -12,6 +13,10 @@
  * An APPE that was lost after bytes were given to it is not repeated: some of them may be there,
  * and more may still arrive.  The next try replaces the whole file.  A directory that refuses the
  * temporary sibling has its file written in place.
+ *
+ * A patch (fs/patch: `inplace`, and only where the server was seen to keep the rest of the file) is
+ * in the file itself: others see a mixture until all of it is there.  One that broke off is
+ * repeated; file.h says why that is right.
  *
  * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and
  * the link still stands.  Such a name, ours or another client's, is nobody's file: no listing and
@@ -22,7 +27,7 @@
 
 #include "fs/file.h"
 
-#define COMMIT_TEMP_PREFIX ".ftpfs-"
+#define COMMIT_TEMP_PREFIX REMOTE_TEMP_PREFIX
 /* Is name (a component) one of those? */
 bool commit_is_temp(const char *name);
 

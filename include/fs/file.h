@@ -42,6 +42,13 @@ struct prefetch;
 struct reader;
 struct writeback;
 
+/* When is a change in the middle written into the server's file itself (fs/patch)? */
+enum inplace {
+	INPLACE_AUTO, /* where it saves much: a big file of which little has changed */
+	INPLACE_ON,   /* wherever the server can */
+	INPLACE_OFF,
+};
+
 /* What the file rooms share; one per mount, set up by fs_create(). */
 struct files {
 	struct tree *tree;
@@ -53,6 +60,7 @@ struct files {
 	struct writeback *writeback; /* NULL: nothing is stored later */
 	bool back;		     /* write=back: a close promises; else it stores */
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
+	enum inplace inplace;
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
@@ -60,22 +68,28 @@ enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORP
 /* What the server has of a file, and what is on its way there.  A thread that is at the network for
  * the file works on a copy and puts it back. */
 struct stored {
-	struct stream *upload; /* the STOR or APPE that follows a sequential writer */
+	struct stream
+		*upload; /* what is on its way: follows a sequential writer from call to call */
 	enum upload_to {
 		UPLOAD_NAME, /* STOR under the file's name */
 		UPLOAD_TEMP, /* STOR to `temp`, which then replaces the file */
 		UPLOAD_TAIL, /* APPE */
+		UPLOAD_PART, /* REST + STOR into the file */
 	} to;
-	int64_t sent;	  /* the upload has been given the file's bytes up to here */
-	bool on_server;	  /* a file of this name is there */
-	bool partial;	  /* ... and it is a part of an upload of ours: nothing to preserve */
-	bool doubt;	  /* ... unless the command that was to make it never arrived */
-	bool no_append;	  /* the server cannot APPE, or an APPE of ours was torn */
-	bool no_temp;	  /* its directory takes no temporary sibling */
-	int64_t size;	  /* of the server's file, as last confirmed */
-	int64_t mtime;	  /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
-	char *temp;	  /* a temporary sibling of ours that may exist; NULL: none */
-	uint64_t temp_id; /* its number in the journal */
+	int64_t sent;	/* the upload has been given the file's bytes up to here */
+	bool on_server; /* a file of this name is there */
+	bool partial;	/* ... and it is a part of an upload of ours: nothing to preserve */
+	bool doubt;	/* ... unless the command that was to make it never arrived */
+	bool no_append; /* the server cannot APPE, or an APPE of ours was torn */
+	bool no_temp;	/* its directory takes no temporary sibling */
+	bool no_patch;	/* the server would not replace a part of it, or it was begun to be stored
+			 * in another way; until it is stored */
+	uint64_t patching; /* file.writes when a patch began that is not confirmed: inside what is
+			    * dirty the server's file is a mixture; 0: none */
+	int64_t size;	   /* of the server's file, as last confirmed */
+	int64_t mtime;	   /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	char *temp;	   /* a temporary sibling of ours that may exist; NULL: none */
+	uint64_t temp_id;  /* its number in the journal */
 };
 
 struct file {
@@ -84,9 +98,9 @@ struct file {
 	unsigned refs;	     /* guarded by tree.lock: handles, and threads that work by node */
 	_Atomic int64_t
 		own_mtime; /* the mtime we last set on the server by name: not somebody's change */
-	_Atomic int64_t
-		append_end; /* an APPE of ours that is not confirmed may have grown the server's
-			     * file to at most this; 0: none.  Not somebody's change either */
+	_Atomic int64_t append_end; /* an APPE or a patch of ours that is not confirmed may have
+				     * grown the server's file to at most this; 0: none.  Not
+				     * somebody's change either */
 	struct mutex lock;
 	struct cond settled;
 	enum file_state state GUARDED_BY(lock);
@@ -114,6 +128,13 @@ struct file {
 					     * not been looked at since */
 	struct owed_file *queued GUARDED_BY(lock); /* by writeback; NULL: not */
 };
+
+/* The invariant that everything rests on which is done after a patch broke off: outside the dirty
+ * ranges of the spool the server's bytes are those of the base, however far it came.  A patch sends
+ * only what is dirty, and base bytes between two dirty ranges; what is dirty stays so until the
+ * server has confirmed all of it (or is cut off together with the base).  So what the spool lacks
+ * may still be fetched, since it is never dirty; a reader is served from the spool; the same patch
+ * may be repeated, or the whole file be stored. */
 
 /* One open(2).  Used by any thread. */
 struct handle {

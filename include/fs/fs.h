@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "base/opctx.h"
+#include "fs/file.h"
 #include "fs/tree.h"
 #include "remote.h"
 
@@ -38,6 +39,7 @@ struct fs_conf {
 	gid_t gid;
 	mode_t umask; /* taken off the modes shown, when umask_set */
 	bool umask_set;
+	enum inplace inplace;
 	bool read_only;		/* every change is -EROFS */
 	bool chown_error;	/* chown to somebody else: -EPERM instead of a silent success */
 	int64_t prefetch_bytes; /* 0: no looking ahead */

@@ -57,6 +57,8 @@ int pool_unpark(struct pool *p, struct session *s, struct data *data);
 
 /* A copy of what is known of the server. */
 void pool_caps(struct pool *p, struct caps *out);
+/* What no single reply tells. */
+void pool_learn(struct pool *p, enum cap cap, enum tristate known);
 unsigned pool_limit(struct pool *p);
 unsigned pool_open(struct pool *p); /* sessions logged in now */
 

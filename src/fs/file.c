@@ -360,10 +360,10 @@ ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct
 		if (read_spool(f, to, n, at, &got, &version, ctx))
 			return got;
 		got = read_server(h, version, to, n, at, ctx);
-		if (got >= 0 || got == -EINTR || got == -ETIMEDOUT)
+		if (got == -EINTR || got == -ETIMEDOUT)
 			return got;
-		/* An error about a version that we ourselves have replaced meanwhile is nobody's.
-		 */
+		/* An error about a version that we ourselves have replaced meanwhile is nobody's;
+		 * and bytes of a file that was patched meanwhile may be of two versions. */
 		mutex_lock(&f->lock);
 		moved = f->version != version || f->spool;
 		mutex_unlock(&f->lock);

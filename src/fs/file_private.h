@@ -1,5 +1,5 @@
 /* fs/file_private - what the rooms of open files share: file.c, spooled.c, resize.c, remove.c,
- * commit.c, store.c, promise.c, writeback.c, recover.c, reader.c and version.c. */
+ * commit.c, store.c, patch.c, promise.c, writeback.c, recover.c, reader.c and version.c. */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
 
@@ -70,9 +70,9 @@ void promise_follow_locked(struct file *f) REQUIRES(f->lock);
 /* The server has it, or it is not wanted any more. */
 void promise_kept_locked(struct file *f) REQUIRES(f->lock);
 
-/* `path` is about to be made on the server, as a temporary name under the number id; and it is gone
- * from there. */
-void promise_litter(struct files *files, uint64_t id, char *path);
+/* `path` is about to be made on the server, as a temporary name that is known by *id; and it is
+ * gone from there. */
+void promise_litter(struct files *files, char *path, uint64_t *id);
 void promise_no_litter(struct files *files, uint64_t id);
 
 /* recover.c: before a file that an earlier process promised is stored: is the server's file what it
@@ -104,6 +104,28 @@ struct commit {
 	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
 	unsigned short_sizes; /* SIZE disagreed with what a 226 had confirmed so often */
 };
+
+/* patch.c: what is sent when only parts of the server's file are replaced. */
+enum { PATCH_PARTS_MAX = 16 };
+struct patch {
+	struct extent part[PATCH_PARTS_MAX];
+	size_t n;
+};
+
+/* Is it allowed, possible and worth while?  Then *p is what to send. */
+bool patch_plan(const struct commit *c, struct patch *p);
+/* All of it, confirmed: as upload_all(), one try. */
+int patch_store(struct commit *c, const struct patch *p);
+
+/* store.c, for patch.c */
+
+/* s->sent has grown. */
+void upload_sent_some(struct commit *c);
+/* The end of the last (or only) upload: the server's yes, mode and time, and the proof that it has
+ * the spool's bytes. */
+int upload_finish(struct commit *c);
+/* Somebody else's content is under our name: logs, -EIO. */
+int upload_not_ours(struct commit *c, int64_t size);
 
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 	REQUIRES(f->lock);

@@ -41,6 +41,7 @@ static int start(struct fs *fs)
 	fs->files = (struct files){.tree = &fs->tree,
 				   .remote = c->remote,
 				   .spool_dir = fs->spool_dir,
+				   .inplace = c->inplace,
 				   .timeout = c->timeout,
 				   .journal = c->journal,
 				   .back = c->write_back,

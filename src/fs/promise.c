@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/path.h"
 #include "file_private.h"
@@ -115,18 +116,20 @@ void promise_kept_locked(struct file *f)
 }
 
 /* Only this process's end is survived: after the machine's the name is one of nobody's. */
-void promise_litter(struct files *files, uint64_t id, char *path)
+void promise_litter(struct files *files, char *path, uint64_t *id)
 {
-	struct promise p = {.id = id,
-			    .path = path,
+	struct promise p = {.path = path,
 			    .litter = true,
 			    .server_size = -1,
 			    .server_mtime = REMOTE_KEEP_MTIME,
 			    .mtime = REMOTE_KEEP_MTIME,
 			    .mode = REMOTE_KEEP_MODE};
 
-	if (files->journal)
+	if (!files->journal)
+		return;
+	if (getrandom(&p.id, sizeof p.id, 0) == sizeof p.id && p.id != 0)
 		(void)journal_promise(files->journal, &p, false);
+	*id = p.id;
 }
 
 void promise_no_litter(struct files *files, uint64_t id)

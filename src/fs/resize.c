@@ -63,7 +63,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 	file_wait_idle_locked(f, &forever);
 	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
 		/* Half written over, the server's file needs what is here. */
-		if (f->stored.partial) {
+		if (f->stored.partial || f->stored.patching) {
 			file_give_up_locked(f);
 		} else {
 			file_drop_changes_locked(f);
@@ -108,8 +108,11 @@ static int defer(struct files *files, struct node *n, int64_t mtime, int64_t mod
 	if (f->state == FILE_CLEAN) {
 		noted = 0;
 		/* The caller sets it by name; readers must not take that for somebody's change. */
-		if (mtime != REMOTE_KEEP_MTIME)
+		if (mtime != REMOTE_KEEP_MTIME) {
 			atomic_store(&f->own_mtime, mtime);
+			/* It may succeed, or fail, or do both. */
+			f->stored.mtime = REMOTE_KEEP_MTIME;
+		}
 	} else {
 		if (mtime != REMOTE_KEEP_MTIME)
 			f->want_mtime = mtime;

@@ -124,6 +124,8 @@ static int set_mtime(struct fs *fs, struct node *n, int64_t mtime, bool to_now,
 	} else if (err == -EOPNOTSUPP && to_now && mtime - n->mtime < STORED_NOW &&
 		   n->mtime - mtime < STORED_NOW) {
 		err = 0;
+	} else if (remote_link_error(err)) {
+		n->fresh_until = 0; /* it may have been set */
 	}
 	mutex_unlock(&fs->tree.lock);
 	return err;

@@ -246,6 +246,8 @@ void file_drop_changes_locked(struct file *f)
 	f->state = FILE_CLEAN;
 	f->touched = false;
 	f->stored.partial = f->stored.doubt = false;
+	f->stored.patching = 0;
+	f->stored.no_patch = false;
 	atomic_store(&f->append_end, 0);
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	f->want_mode = REMOTE_KEEP_MODE;
@@ -259,13 +261,14 @@ void file_give_up_locked(struct file *f)
 	buf_init(&path, PATH_LIMIT);
 	tree_path(f->files->tree, f->node, &path);
 	spool_keep(f->spool); /* its last name is the one to tell */
-	log_error("%s: its changes are not on the server; they are kept in %s%s: copy that file to "
-		  "where "
-		  "it belongs, then delete it",
-		  buf_text(&path), f->spool->path,
-		  spool_missing(f->spool, 0, f->spool->size, &gap)
-			  ? " (with zeros where nothing was written)"
-			  : "");
+	log_error(
+		"%s: its changes are not on the server%s; they are kept in %s%s: copy that file to "
+		"where "
+		"it belongs, then delete it",
+		buf_text(&path), f->stored.patching ? ", or a part of them" : "", f->spool->path,
+		spool_missing(f->spool, 0, f->spool->size, &gap)
+			? " (with zeros where nothing was written)"
+			: "");
 	buf_free(&path);
 	promise_kept_locked(f);
 	spool_abandon(f->spool);

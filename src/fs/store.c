@@ -2,10 +2,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -111,7 +109,7 @@ bool upload_may_append(const struct file *f, const struct stored *s, const struc
 	       s->size > 0 && s->size == spool->base_size && spool_only_grew(spool);
 }
 
-static int not_ours(struct commit *c, int64_t size)
+int upload_not_ours(struct commit *c, int64_t size)
 {
 	log_error("%s: somebody else changed it on the server: %" PRId64 " bytes where %" PRId64
 		  " were",
@@ -130,7 +128,7 @@ static int open_tail(struct commit *c)
 	if (rc == 0 && !(e.have & HAVE_SIZE))
 		rc = -EOPNOTSUPP;
 	if (rc == 0 && (e.type != ENTRY_FILE || e.size != s->size))
-		rc = not_ours(c, e.size);
+		rc = upload_not_ours(c, e.size);
 	if (rc)
 		return rc;
 	s->sent = s->size;
@@ -150,7 +148,7 @@ static int look_at_torn(struct commit *c)
 	if (e.type != ENTRY_FILE ||
 	    ((e.have & HAVE_SIZE) &&
 	     (e.size < c->spool->base_size || e.size > atomic_load(&c->file->append_end))))
-		return not_ours(c, e.size);
+		return upload_not_ours(c, e.size);
 	return 0;
 }
 
@@ -184,33 +182,21 @@ static int open_name(struct commit *c)
 /* The name stays the same from try to try, so that what a lost link left is overwritten. */
 static int name_temp(struct commit *c)
 {
-	struct buf dir, path;
-	uint64_t random;
-	char name[64];
+	struct stored *s = &c->stored;
+	struct buf path;
 	int rc;
 
-	if (c->stored.temp)
+	if (s->temp)
 		return 0;
-	do {
-		if (getrandom(&random, sizeof random, 0) != sizeof random)
-			return -EIO;
-	} while (random == 0);
-	snprintf(name, sizeof name, COMMIT_TEMP_PREFIX "%016" PRIx64, random);
-	buf_init(&dir, PATH_LIMIT);
 	buf_init(&path, PATH_LIMIT);
-	rc = path_parent(&dir, buf_text(&c->path));
+	rc = remote_temp_path(buf_text(&c->path), &path);
+	if (rc == 0) {
+		s->temp = strdup(buf_text(&path));
+		rc = s->temp ? 0 : -ENOMEM;
+	}
 	if (rc == 0)
-		rc = path_join(&path, buf_text(&dir), name);
-	if (rc == 0) {
-		c->stored.temp = strdup(buf_text(&path));
-		rc = c->stored.temp ? 0 : -ENOMEM;
-	}
-	if (rc == 0) {
-		c->stored.temp_id = random;
-		promise_litter(c->files, random, c->stored.temp);
-	}
+		promise_litter(c->files, s->temp, &s->temp_id);
 	buf_free(&path);
-	buf_free(&dir);
 	return rc;
 }
 
@@ -242,6 +228,8 @@ static int open_upload(struct commit *c)
 	struct stored *s = &c->stored;
 	int rc = 0;
 
+	/* Should its answer be lost, what the server has is no base that could be recognised. */
+	s->no_patch = true;
 	if (upload_may_append(c->file, s, c->spool))
 		return open_tail(c);
 	s->to = UPLOAD_NAME;
@@ -261,7 +249,7 @@ static int open_upload(struct commit *c)
 
 /* Sending again what was sent before is progress a few times only: over a slow link every try takes
  * long, but a full disk takes the first part for ever. */
-static void sent_some(struct commit *c)
+void upload_sent_some(struct commit *c)
 {
 	if (c->stored.sent > c->furthest) {
 		c->furthest = c->stored.sent;
@@ -323,7 +311,7 @@ static int send_spool(struct commit *c, bool follow)
 		}
 		if (n > 0) {
 			s->sent += n;
-			sent_some(c);
+			upload_sent_some(c);
 		}
 	}
 	free(bytes);
@@ -352,6 +340,8 @@ int upload_some(struct commit *c)
 static int settle(struct commit *c, const char *path, int64_t mode)
 {
 	memset(&c->settled, 0, sizeof c->settled);
+	if (c->mtime != REMOTE_KEEP_MTIME)
+		atomic_store(&c->file->own_mtime, c->mtime);
 	return remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
 }
 
@@ -379,10 +369,13 @@ static int prove(struct commit *c, const struct settle *behind)
  * whoever compares size and time would take it for the new. */
 static bool may_settle_behind(const struct commit *c)
 {
-	return c->mtime == REMOTE_KEEP_MTIME || c->stored.to != UPLOAD_NAME || !c->stored.no_temp;
+	bool in_place = c->stored.to == UPLOAD_PART ||
+			(c->stored.to == UPLOAD_NAME && c->stored.no_temp);
+
+	return c->mtime == REMOTE_KEEP_MTIME || !in_place;
 }
 
-static int finish(struct commit *c)
+int upload_finish(struct commit *c)
 {
 	struct stored *s = &c->stored;
 	bool keeps = s->to == UPLOAD_TEMP && c->mode == REMOTE_KEEP_MODE;
@@ -410,6 +403,8 @@ static void note_stored(struct commit *c)
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
 	s->partial = s->doubt = false;
+	s->patching = 0;
+	s->no_patch = false;
 	s->size = c->spool->size;
 	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
 	atomic_store(&c->file->append_end, 0);
@@ -431,14 +426,27 @@ static bool tail_arrived(struct commit *c, int *rc)
 	return true;
 }
 
+static int send_all(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc = s->upload ? 0 : open_upload(c);
+
+	if (rc == 0)
+		rc = send_spool(c, false);
+	c->tail_sent = rc == 0 && s->to == UPLOAD_TAIL;
+	return rc ? rc : upload_finish(c);
+}
+
 static int try_once(struct commit *c)
 {
 	struct stored *s = &c->stored;
+	struct patch patch;
 	int rc = find_path(c);
 
 	if (rc)
 		return rc;
-	if (!s->upload && s->on_server && !s->partial && !spool_changed(c->spool)) {
+	if (!s->upload && s->on_server && !s->partial && !atomic_load(&c->file->append_end) &&
+	    !spool_changed(c->spool)) {
 		s->to = UPLOAD_NAME;
 		/* Grown and cut back, say: the server has the bytes, and must be told the time. */
 		if (c->mtime == REMOTE_KEEP_MTIME)
@@ -450,13 +458,7 @@ static int try_once(struct commit *c)
 	}
 	if (c->tail_sent && tail_arrived(c, &rc))
 		return rc;
-	if (!s->upload)
-		rc = open_upload(c);
-	if (rc == 0)
-		rc = send_spool(c, false);
-	c->tail_sent = rc == 0 && s->to == UPLOAD_TAIL;
-	if (rc == 0)
-		rc = finish(c);
+	rc = patch_plan(c, &patch) ? patch_store(c, &patch) : send_all(c);
 	if (rc)
 		upload_drop(s);
 	else
@@ -512,6 +514,11 @@ static bool other_way(struct commit *c, int rc)
 
 	if (s->to == UPLOAD_TAIL && rc == -EOPNOTSUPP) {
 		s->no_append = true;
+		return true;
+	}
+	if (s->to == UPLOAD_PART &&
+	    (rc == -EOPNOTSUPP || rc == -EACCES || rc == -EPERM || rc == -EINVAL)) {
+		s->no_patch = true;
 		return true;
 	}
 	if (s->to != UPLOAD_TEMP || s->no_temp)

@@ -410,6 +410,13 @@ void pool_caps(struct pool *p, struct caps *out)
 	mutex_unlock(&p->lock);
 }
 
+void pool_learn(struct pool *p, enum cap cap, enum tristate known)
+{
+	mutex_lock(&p->lock);
+	p->caps.known[cap] = (uint8_t)known;
+	mutex_unlock(&p->lock);
+}
+
 unsigned pool_limit(struct pool *p)
 {
 	mutex_lock(&p->lock);

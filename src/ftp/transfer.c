@@ -57,7 +57,7 @@ static int queue_rest(struct transfer *t, int64_t rest)
 int transfer_send(struct transfer *t, const char *word, int64_t rest)
 {
 	struct session *s = t->x.s;
-	int rest_replies = queue_rest(t, rest);
+	int rest_replies = t->restarted ? 0 : queue_rest(t, rest);
 	int rc = rest_replies < 0 ? rest_replies : 0;
 
 	if (rc == 0)

@@ -7,6 +7,9 @@
  *             STOR | APPE            not waited for: the bytes follow in the same flight, and a
  *                                    refusal is read when the socket breaks or at finish
  *             settle.h's             in the same flight, where the server reads nothing meanwhile
+ *     patch   EPSV
+ *             REST n                 its 350 is waited for, see patch.c
+ *             STOR                   as above
  */
 #ifndef FTPFS_FTP_TRANSFER_H
 #define FTPFS_FTP_TRANSFER_H
@@ -24,6 +27,7 @@ struct transfer {
 	int64_t opening;	/* read: "(N bytes)" of the 150, -1: it did not say */
 	int verdict;		/* code of the final reply, 0: not yet */
 	bool started;		/* the 1xx has come */
+	bool restarted;		/* write: the server knows where to begin */
 	bool parked;
 	bool at_once;	 /* the data connection was there, or the server's to open: no flight of its
 			  * own */
@@ -44,5 +48,15 @@ void transfer_let_go(struct transfer *t, bool heat);
 int transfer_break_off(struct transfer *t, int error);
 /* The server refused: -errno; the session goes back. */
 int transfer_refused(struct transfer *t);
+
+/* upload.c: ftp_open_write() without a question first. */
+int upload_open(struct remote *r, const char *path, enum write_how how, int64_t at,
+		struct stream **out, const struct opctx *ctx);
+
+/* patch.c: may bytes of `path` be replaced from `at` on?  0, -EOPNOTSUPP, or what came in the way
+ * of finding out. */
+int patch_may(struct remote *r, const char *path, int64_t at, const struct opctx *ctx);
+/* The STOR that is sent next begins at `at`.  0, -EOPNOTSUPP: it would not; or -errno. */
+int patch_begin(struct transfer *t, int64_t at);
 
 #endif

@@ -37,6 +37,7 @@ static int judge_write(struct transfer *t)
 
 	if (code / 100 == 1) {
 		t->started = true;
+		t->x.s->rest_set = false;
 		return 0;
 	}
 	t->verdict = code;
@@ -279,18 +280,15 @@ static int start_write(struct transfer *t, enum write_how how, int64_t at)
 
 	if (how == WRITE_APPEND && !caps_may(&s->caps, CAP_APPE))
 		return -EOPNOTSUPP;
-	/* A REST must be answered before the STOR that follows it is sent, or a server without REST
-	 * would truncate the file. */
-	if (how == WRITE_PATCH)
-		return -EOPNOTSUPP;
 	bool hot = data_take_hot(s, &t->d, t->x.ctx);
 	int rc = hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
-	(void)at;
+	if (rc == 0 && how == WRITE_PATCH)
+		rc = patch_begin(t, at);
 	return rc == 0 ? transfer_send(t, how == WRITE_APPEND ? "APPE" : "STOR", 0) : rc;
 }
 
-int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
-		   struct stream **out, const struct opctx *ctx)
+int upload_open(struct remote *r, const char *path, enum write_how how, int64_t at,
+		struct stream **out, const struct opctx *ctx)
 {
 	struct transfer *t;
 	int rc = transfer_begin(r, path, how == WRITE_APPEND ? VERB_APPE : VERB_STOR, &OPS, &t,
@@ -308,4 +306,12 @@ int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64
 	}
 	*out = &t->base;
 	return 0;
+}
+
+int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
+		   struct stream **out, const struct opctx *ctx)
+{
+	int rc = how == WRITE_PATCH ? patch_may(r, path, at, ctx) : 0;
+
+	return rc ? rc : upload_open(r, path, how, at, out, ctx);
 }

@@ -2,6 +2,11 @@
 #include "remote.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "base/path.h"
 
 bool remote_link_error(int error)
 {
@@ -20,6 +25,23 @@ bool remote_link_error(int error)
 	default:
 		return false;
 	}
+}
+
+int remote_temp_path(const char *path, struct buf *out)
+{
+	char name[sizeof REMOTE_TEMP_PREFIX + 16];
+	uint64_t random;
+	struct buf dir;
+
+	if (getrandom(&random, sizeof random, 0) != sizeof random)
+		return -EIO;
+	snprintf(name, sizeof name, REMOTE_TEMP_PREFIX "%016" PRIx64, random);
+	buf_init(&dir, PATH_LIMIT);
+	int rc = path_parent(&dir, path);
+	if (rc == 0)
+		rc = path_join(out, buf_text(&dir), name);
+	buf_free(&dir);
+	return rc;
 }
 
 int remote_list(struct remote *r, const char *dir, struct listing *out, const struct opctx *ctx)

@@ -67,6 +67,7 @@ static struct mem_traits random_traits(struct world *w)
 		.coarse_times = world_chance(w, 30),
 		.no_modes = world_chance(w, 20),
 		.no_append = world_chance(w, 20),
+		.no_patch = world_chance(w, 20),
 		.no_set_mtime = world_chance(w, 15),
 		.no_rename_over = world_chance(w, 10),
 		.sloppy = world_chance(w, 30),
@@ -138,6 +139,7 @@ static uint64_t episode(enum phase phase, uint64_t number, uint64_t most)
 		.faults = phase != PLAIN,
 		.patience = phase == RETRIED ? 5 * NS_PER_S : 0,
 		.prefetch = world_chance(&w, 10) ? 1 << 20 : 0,
+		.inplace = world_chance(&w, 50),
 		.seed = base,
 	};
 
@@ -285,6 +287,7 @@ static void test_threads(void **state)
 		.threads = true,
 		.patience = NS_PER_S,
 		.prefetch = 1 << 20,
+		.inplace = true,
 		.seed = seed,
 	};
 	static struct worker k[THREADS];

@@ -48,6 +48,9 @@ OPERATIONS = [
     ("write a small file, set mode and time, check size and time",
      [("settle", "/small/0", "600", 1), ("read", "/small/0")],
      [("store", "/new")]),
+    ("replace a part of a file, the first time", [], [("probe", "/big")]),
+    ("replace a part of a file", [("write", "/big", "patch", 1000000, "x")],
+     [("write", "/big", "patch", 2000000, "y")]),
     ("append to a file", [("read", "/small/0")], [("write", "/small/1", "append", 1, "x")]),
     ("set mode and time, check size and time", [("settle", "/small/0", "600", 1)],
      [("settle", "/small/1", "644", 981173106)]),
@@ -86,6 +89,15 @@ def store(drive, path):
     return said
 
 
+def probe(drive, path):
+    """A patch, and before it what finds out whether there are any; how the data connections come about
+    between one transfer and the next is a matter of chance."""
+    drive.ok("write", path, "patch", 1000000, "x")
+    own = [[line for line in flight if line.split(" ")[0] in ("STOR", "REST", "RETR", "DELE")]
+           for flight in drive.said()]
+    return [flight for flight in own if flight]
+
+
 def measure(persona, before, words, options=()):
     with mounted(persona, {**SMALL, **MANY, **BIG}, {"options": options}) as (_, drive):
         for unseen in before:
@@ -94,6 +106,8 @@ def measure(persona, before, words, options=()):
         for operation in words:
             if operation[0] == "store":
                 said += store(drive, operation[1])
+            elif operation[0] == "probe":
+                said += probe(drive, operation[1])
             else:
                 drive.ok(*operation)
                 said += drive.said()

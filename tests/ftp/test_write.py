@@ -51,24 +51,6 @@ def test_append_where_there_is_none():
         assert server.tree.read("/f") == b"abc"
 
 
-def test_patch_never_loses_the_rest():
-    for persona in (VSFTPD, PROFTPD, PUREFTPD, IIS):
-        with after_data(persona, {"/f": b"0123456789"}) as (server, drive):
-            answer = drive.do("write", "/f", "patch", 3, "abc")
-            if answer["error"] is None:
-                assert server.tree.read("/f") == b"012abc6789", persona.name
-            else:
-                assert answer["error"] == "EOPNOTSUPP", persona.name
-                assert server.tree.read("/f") == b"0123456789", persona.name
-            assert [n for n in drive.names("/")] == [b"f"], persona.name  # no litter
-
-
-def test_patch_does_not_believe_in_pure():
-    with mounted(PUREFTPD, {"/f": b"0123456789"}) as (server, drive):
-        assert drive.error("write", "/f", "patch", 3, "abc") == "EOPNOTSUPP"
-        assert server.tree.read("/f") == b"0123456789"
-
-
 @pytest.mark.parametrize("persona", ALL, ids=lambda p: p.name)
 def test_refused(persona):
     with after_data(persona, {"/d/x": b"", "/f": b"1"}) as (server, drive):

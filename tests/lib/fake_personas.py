@@ -25,7 +25,8 @@ class Persona:
     dot_entries: bool = False      # LIST -a and MLSD show "." and ".."
     zone: int = 0                  # of the times in LIST, seconds ahead of UTC
     cut: str = "426 Transfer aborted. Data connection closed."  # "": the session is closed
-    patch: str = "keeps"           # REST + STOR: "keeps" the tail, "truncates"
+    patch: str = "keeps"           # REST + STOR: "keeps" the tail, "truncates", "refuses" the STOR,
+                                   # "ignores" the REST
     rest_forgets: bool = False     # any other command undoes REST
     rest_beyond: int = 226         # answer to RETR from beyond the end
     line_max: int = 0              # a longer line is executed in pieces

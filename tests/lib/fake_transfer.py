@@ -196,6 +196,11 @@ class Transfers:
     def do_stor(self, arg, append=False):
         persona = self.server.persona
         verb = "APPE" if append else "STOR"
+        if persona.patch == "refuses" and self.rest and not append:
+            self.say(f"451 {text_of(arg)}: Append/Restart not permitted, try again")
+            return
+        if persona.patch == "ignores" and not append:
+            self.rest = 0
         try:
             with self.server.lock:
                 node = self.server.tree.create_file(self.at(arg))

@@ -204,6 +204,19 @@ bool model_plausible(const struct mnode *n, const char *bytes, size_t len)
 	return len == n->size && (len == 0 || memcmp(bytes, n->bytes, len) == 0);
 }
 
+bool model_mixture(const struct mnode *n, const char *bytes, size_t len)
+{
+	for (size_t at = 0; at < len; at++) {
+		bool known = at < n->size && n->bytes[at] == bytes[at];
+
+		for (unsigned i = 0; i < n->npasts && !known; i++)
+			known = at < n->pasts[i].n && n->pasts[i].bytes[at] == bytes[at];
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
 int model_may_create(const struct mnode *n, bool excl)
 {
 	if (!n)

@@ -66,6 +66,8 @@ void model_may_be_stored(struct mnode *n);
 bool model_in_place(const struct mnode *n);
 /* May the server hold these bytes? */
 bool model_plausible(const struct mnode *n, const char *bytes, size_t len);
+/* ... after a commit that replaced parts of the file: is each byte of one of its states? */
+bool model_mixture(const struct mnode *n, const char *bytes, size_t len);
 
 /* -errno (or 0) that POSIX wants.  n, over: NULL when absent. */
 int model_may_create(const struct mnode *n, bool excl);

@@ -355,7 +355,8 @@ void adopt_file(struct world *w, struct mnode *m)
 	if (mem_get(w->rig->server, buf_text(&path), &bytes, &n))
 		world_fail(w, "%s is no file any more", buf_text(&path));
 	/* A server that does not rename over a file has its files written in place. */
-	if (!w->rig->traits.no_rename_over && !model_plausible(m, bytes, n))
+	if (!w->rig->traits.no_rename_over && !model_plausible(m, bytes, n) &&
+	    !(!w->rig->traits.no_patch && model_mixture(m, bytes, n)))
 		world_fail(w, "%s has %zu bytes on the server that it never had", buf_text(&path),
 			   n);
 	if (n != m->size || (n > 0 && memcmp(bytes, m->bytes, n) != 0)) {

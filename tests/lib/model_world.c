@@ -26,6 +26,7 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.timeout = conf->faults && !conf->threads ? 30 * NS_PER_MS : 30 * NS_PER_S,
 		.uid = 1000,
 		.gid = 1000,
+		.inplace = conf->inplace ? INPLACE_ON : INPLACE_AUTO,
 		.prefetch_bytes = conf->prefetch,
 		.prefetch_threads = conf->prefetch ? 2 : 0,
 	};

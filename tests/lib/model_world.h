@@ -65,6 +65,7 @@ struct rig_conf {
 	bool faults, threads;
 	int64_t patience; /* ns, of retry */
 	int64_t prefetch; /* bytes; 0: off */
+	bool inplace;	  /* parts of a file are replaced wherever the server can */
 	uint64_t seed;
 };
 

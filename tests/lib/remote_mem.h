@@ -13,13 +13,14 @@
 #include "base/entry.h"
 #include "remote.h"
 
-/* What this server cannot do.  All false: the best of servers, except that it never patches in
- * place and cannot set the time of a directory (hardly any can). */
+/* What this server cannot do.  All false: the best of servers, except that it cannot set the time
+ * of a directory (hardly any can). */
 struct mem_traits {
 	bool no_stat;	     /* stat: -EOPNOTSUPP */
 	bool coarse_times;   /* list: to the minute, mtime_slack says so */
 	bool no_modes;	     /* none shown, set_mode: -EOPNOTSUPP */
 	bool no_append;	     /* WRITE_APPEND: -EOPNOTSUPP */
+	bool no_patch;	     /* WRITE_PATCH: -EOPNOTSUPP */
 	bool no_set_mtime;   /* -EOPNOTSUPP for files too */
 	bool no_rename_over; /* rename onto an existing name: -EEXIST, whatever was asked */
 	bool sloppy; /* DELE takes empty directories, RMD files, and MKD says yes to what exists */

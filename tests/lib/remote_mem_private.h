@@ -37,7 +37,7 @@ int mem_move_locked(struct mem_node *n, struct mem_node *dir, const char *name);
 /* Borrowed strings. */
 void mem_entry_locked(const struct mem_server *m, const struct mem_node *n, bool coarse,
 		      struct entry *e);
-void mem_add_locked(struct mem_node *n, const void *bytes, size_t len);
+void mem_write_locked(struct mem_node *n, const void *bytes, size_t len, size_t at);
 void mem_unref_locked(struct mem_node *n);
 
 int mem_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,

@@ -11,7 +11,8 @@ struct mem_stream {
 	struct stream stream;
 	struct mem_server *server;
 	struct mem_node *node;
-	size_t at; /* of a read */
+	size_t at; /* of a read, or of a write to the file's middle */
+	bool patches;
 	struct remote *remote;
 	char *path; /* of a write */
 };
@@ -43,7 +44,8 @@ static int mem_write(struct stream *s, const void *from, size_t n, const struct 
 	if (rc)
 		return rc;
 	mutex_lock(&self->server->lock);
-	mem_add_locked(self->node, from, n);
+	mem_write_locked(self->node, from, n, self->patches ? self->at : self->node->size);
+	self->at += n;
 	mutex_unlock(&self->server->lock);
 	return 0;
 }
@@ -181,10 +183,11 @@ int mem_open_write(struct remote *r, const char *path, enum write_how how, int64
 	struct mem_node *n;
 	int rc = opctx_check(ctx);
 
-	(void)at; /* APPE goes to the end, wherever the caller believes it is */
+	/* APPE goes to the end, wherever the caller believes it is. */
 	if (rc)
 		return rc;
-	if (how == WRITE_PATCH || (how == WRITE_APPEND && m->traits.no_append))
+	if ((how == WRITE_PATCH && m->traits.no_patch) ||
+	    (how == WRITE_APPEND && m->traits.no_append))
 		return -EOPNOTSUPP;
 	mutex_lock(&m->lock);
 	rc = mem_find_locked(m, path, &n);
@@ -193,10 +196,12 @@ int mem_open_write(struct remote *r, const char *path, enum write_how how, int64
 	else if (!rc && n->type == ENTRY_DIR)
 		rc = -EISDIR;
 	if (!rc) {
-		if (how == WRITE_WHOLE)
+		if (how == WRITE_WHOLE || (how == WRITE_PATCH && at == 0))
 			n->size = 0;
-		n->mtime = mem_whole_second(clock_realtime());
-		struct mem_stream *s = stream_on_locked(m, n, &write_ops, 0);
+		if (n->size == 0) /* to open a file changes nothing of it */
+			n->mtime = mem_whole_second(clock_realtime());
+		struct mem_stream *s = stream_on_locked(m, n, &write_ops, (size_t)at);
+		s->patches = how == WRITE_PATCH;
 		s->remote = r;
 		s->path = strdup(path);
 		if (!s->path)

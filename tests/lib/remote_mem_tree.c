@@ -174,17 +174,20 @@ void mem_entry_locked(const struct mem_server *m, const struct mem_node *n, bool
 	e->mtime -= e->mtime % e->mtime_slack;
 }
 
-void mem_add_locked(struct mem_node *n, const void *bytes, size_t len)
+void mem_write_locked(struct mem_node *n, const void *bytes, size_t len, size_t at)
 {
-	if (n->size + len > n->cap) {
-		n->cap = (n->size + len) * 2;
+	if (at + len > n->cap) {
+		n->cap = (at + len) * 2;
 		n->bytes = realloc(n->bytes, n->cap);
 		if (!n->bytes)
 			abort();
 	}
+	if (at > n->size)
+		memset(n->bytes + n->size, 0, at - n->size);
 	if (len > 0)
-		memcpy(n->bytes + n->size, bytes, len);
-	n->size += len;
+		memcpy(n->bytes + at, bytes, len);
+	if (at + len > n->size)
+		n->size = at + len;
 	n->mtime = mem_whole_second(clock_realtime());
 }
 
@@ -275,7 +278,7 @@ int mem_put(struct mem_server *m, const char *path, const void *bytes, size_t n)
 		rc = -EISDIR;
 	if (!rc) {
 		f->size = 0;
-		mem_add_locked(f, bytes, n);
+		mem_write_locked(f, bytes, n, 0);
 	}
 	mutex_unlock(&m->lock);
 	return rc;

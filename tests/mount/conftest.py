@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -100,6 +101,37 @@ def make(top, request):
     if getattr(request.node, "failed", False):
         for log in factory.logs:
             print(f"--- {log}\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@pytest.fixture
+def account(make):
+    """account(server, work, **options): mounts, calls work(path), unmounts: the mount's counters."""
+    running = []
+
+    def mounted(server, work, **options):
+        at = make.scratch() / "mnt"
+        at.mkdir()
+        if server.mode != "plain":
+            options.update(tls="require", cacert=world.CERTIFICATE)
+        options.update(username=world.USER, cache_dir=make.cache(), log="info")
+        process = subprocess.Popen(
+            [world.FTPFS, "-f", "-o", ",".join(f"{k}={v}" for k, v in options.items()),
+             server.url(), str(at)],
+            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+            env={**os.environ, "FTPFS_PASSWORD": world.PASSWORD})
+        running.append((process, at))
+        world.wait_until(lambda: os.path.ismount(at), 30, "the mount")
+        work(at)
+        world.run("fusermount3", "-u", at)
+        lines = process.communicate(timeout=60 * world.SLOW)[1].splitlines()
+        return dict(line.removeprefix("ftpfs: ").rsplit(" ", 1) for line in lines if " " in line)
+
+    yield mounted
+    for process, at in running:
+        if process.poll() is None:
+            subprocess.run(["fusermount3", "-uz", str(at)], stderr=subprocess.DEVNULL, check=False)
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture

@@ -1,46 +1,13 @@
 """Data connections that the server opens: on real servers, and where they cannot get through."""
 
-import os
 import random
-import subprocess
 
 import pytest
 
 import world
-from world import run, same_tree, wait_until
+from world import run, same_tree
 
 FILES = 60
-
-
-@pytest.fixture
-def account(make):
-    """account(server, work, **options): mounts, calls work(path), unmounts: the mount's counters."""
-    running = []
-
-    def mounted(server, work, **options):
-        at = make.scratch() / "mnt"
-        at.mkdir()
-        if server.mode != "plain":
-            options.update(tls="require", cacert=world.CERTIFICATE)
-        options.update(username=world.USER, cache_dir=make.cache(), log="info")
-        process = subprocess.Popen(
-            [world.FTPFS, "-f", "-o", ",".join(f"{k}={v}" for k, v in options.items()),
-             server.url(), str(at)],
-            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-            env={**os.environ, "FTPFS_PASSWORD": world.PASSWORD})
-        running.append((process, at))
-        wait_until(lambda: os.path.ismount(at), 30, "the mount")
-        work(at)
-        run("fusermount3", "-u", at)
-        lines = process.communicate(timeout=60 * world.SLOW)[1].splitlines()
-        return dict(line.removeprefix("ftpfs: ").rsplit(" ", 1) for line in lines if " " in line)
-
-    yield mounted
-    for process, at in running:
-        if process.poll() is None:
-            subprocess.run(["fusermount3", "-uz", str(at)], stderr=subprocess.DEVNULL, check=False)
-            process.kill()
-            process.communicate()
 
 
 def fill(server):
