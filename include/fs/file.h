@@ -121,8 +121,10 @@ struct file {
 	int64_t want_mtime GUARDED_BY(lock); /* to set at commit; REMOTE_KEEP_MTIME: none */
 	int64_t want_mode GUARDED_BY(lock);  /* likewise; REMOTE_KEEP_MODE: none */
 	uint64_t writes
-		GUARDED_BY(lock);   /* counts changes: a commit that finds it moved stays DIRTY */
-	bool owed GUARDED_BY(lock); /* the journal has a promise for the spool ... */
+		GUARDED_BY(lock);     /* counts changes: a commit that finds it moved stays DIRTY */
+	bool owed GUARDED_BY(lock);   /* the journal has a promise for the spool ... */
+	bool intent GUARDED_BY(lock); /* ... to nobody: a commit is under way, and would be half
+				       * done if we ended now */
 	uint64_t promised GUARDED_BY(lock); /* ... that was made at this count of changes */
 	bool recovered GUARDED_BY(lock);    /* promised by an earlier process; the server's file has
 					     * not been looked at since */

@@ -54,11 +54,12 @@
 struct journal;
 
 struct promise {
-	uint64_t id;  /* of the spool; never 0 */
-	char *path;   /* where the bytes belong: absolute, as path.h has it */
-	bool litter;  /* `path` is a temporary name of ours on the server, to be removed: no spool,
-		       * and the rest means nothing */
-	int64_t size; /* of the file that was promised */
+	uint64_t id;   /* of the spool; never 0 */
+	char *path;    /* where the bytes belong: absolute, as path.h has it */
+	bool patching; /* the server's file may be a mixture of the old one and this */
+	bool litter;   /* `path` is a temporary name of ours on the server, to be removed: no spool,
+			* and the rest means nothing */
+	int64_t size;  /* of the file that was promised */
 	bool whole, shrunk;   /* as in struct spool */
 	int64_t base_size;    /* as in struct spool */
 	struct extents dirty; /* as in struct spool; of a whole file: what is not a hole */

@@ -4,8 +4,9 @@
  *     later, before   the server's file is ...
  *     it is stored      what it was when it was promised      stored as ever
  *                       gone, and all of ours is here         stored as a new file
- *                       the beginning of ours (the first and the last 64 KiB of it are compared),
- *                       or ours                               the rest is appended
+ *                       the beginning of ours, or ours (the first and the last 64 KiB of what is
+ *                       new in it are compared)               the rest is appended
+ *                       a mixture that a patch of ours left   patched again
  *                       anything else                         both survive: ours gets the name
  *                                                             NAME.ftpfs-conflict-DATE
  *     An edit of a file that is gone or another one cannot be stored: its bytes stay in the spool's

@@ -121,6 +121,7 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 {
 	if (f->state != FILE_COMMITTING)
 		return;
+	promise_withdraw_locked(f);
 	if (rc == -EINTR) {
 		f->state = FILE_DIRTY;
 		return;
@@ -162,6 +163,7 @@ static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 		return rc;
 	}
 	f->state = FILE_COMMITTING;
+	promise_intend_locked(f);
 	upload_begin_locked(&c, f, ctx);
 	mutex_unlock(&f->lock);
 	rc = store(&c);
@@ -205,7 +207,7 @@ static bool worth_following_locked(struct file *f) REQUIRES(f->lock)
 		return s->size - f->stored.sent >= FOLLOW_CHUNK;
 	if (f->run_to - f->run_from < COMMIT_STREAM_AFTER || f->run_to != s->size)
 		return false;
-	return s->whole ? f->run_from == 0 : upload_may_append(f, &f->stored, s);
+	return s->whole && f->run_from == 0;
 }
 
 void commit_follow(struct file *f, const struct opctx *ctx)

@@ -67,6 +67,15 @@ void promise_update_locked(struct file *f) REQUIRES(f->lock);
 int promise_settle_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
 /* A time or mode was noted: counted as a change, and promised as far as the bytes are. */
 void promise_follow_locked(struct file *f) REQUIRES(f->lock);
+/* A commit begins: should this process end in the middle of it, the next mount goes on, so that the
+ * file becomes wholly the new one.  Nothing is synced, and a failure is none of the commit's. */
+void promise_intend_locked(struct file *f) REQUIRES(f->lock);
+/* The server's file is about to become a mixture: on disk when this returns 0.  The file is busy in
+ * our hands. */
+int promise_patch(struct file *f);
+/* The commit has failed, and whoever asked for it is told: nobody is owed anything, unless it is to
+ * undo a mixture. */
+void promise_withdraw_locked(struct file *f) REQUIRES(f->lock);
 /* The server has it, or it is not wanted any more. */
 void promise_kept_locked(struct file *f) REQUIRES(f->lock);
 
@@ -96,7 +105,7 @@ struct commit {
 	uint64_t writes;     /* of the file when it began */
 	int64_t node_mode;   /* of the file that is replaced; REMOTE_KEEP_MODE: not known */
 	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
-	bool aside; /* a new file, too, is sent to a temporary sibling: its name is not final */
+	bool aside; /* a new file, too, is sent to a temporary sibling: it is not complete yet */
 	struct entry settled;
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */

@@ -8,7 +8,7 @@
 #include "remote.h"
 
 enum { MAGIC = 0x6365726a, HEAD = 12, KIND_PROMISE = 1, KIND_DONE = 2 };
-enum { WHOLE = 1, SHRUNK = 2, ON_SERVER = 4, LITTER = 8, ALL_FLAGS = 15 };
+enum { WHOLE = 1, SHRUNK = 2, ON_SERVER = 4, LITTER = 8, PATCHING = 16, ALL_FLAGS = 31 };
 
 static const char file_magic[8] = "ftpfsjnl";
 
@@ -161,7 +161,7 @@ int record_promise(struct buf *out, const struct promise *p)
 	begin(out, p->id, KIND_PROMISE);
 	add(out,
 	    (p->whole ? WHOLE : 0) | (p->shrunk ? SHRUNK : 0) | (p->on_server ? ON_SERVER : 0) |
-		    (p->litter ? LITTER : 0),
+		    (p->litter ? LITTER : 0) | (p->patching ? PATCHING : 0),
 	    1);
 	add(out, (uint64_t)p->size, 8);
 	add(out, (uint64_t)p->base_size, 8);
@@ -238,6 +238,7 @@ static bool read_promise(struct rest *r, struct record *out)
 	p->shrunk = flags & SHRUNK;
 	p->on_server = flags & ON_SERVER;
 	p->litter = flags & LITTER;
+	p->patching = flags & PATCHING;
 	p->size = (int64_t)take_number(r, 8);
 	p->base_size = (int64_t)take_number(r, 8);
 	p->server_size = (int64_t)take_number(r, 8);

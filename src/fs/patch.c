@@ -164,6 +164,8 @@ int patch_store(struct commit *c, const struct patch *p)
 	rc = fill_gaps(c, p);
 	if (rc == 0)
 		rc = check_base(c);
+	if (rc == 0 && c->stored.patching != c->writes)
+		rc = promise_patch(c->file);
 	for (size_t i = 0; i < p->n && rc == 0; i++)
 		rc = store_part(c, &p->part[i], i + 1 == p->n);
 	return rc;

@@ -28,7 +28,7 @@ static void settle_time_locked(struct file *f) REQUIRES(f->lock)
 {
 	struct tree *t = f->files->tree;
 
-	if (f->want_mtime != REMOTE_KEEP_MTIME || !f->touched)
+	if (!f->files->back || f->want_mtime != REMOTE_KEEP_MTIME || !f->touched)
 		return;
 	mutex_lock(&t->lock);
 	f->want_mtime = f->node->mtime;
@@ -51,6 +51,7 @@ int promise_make_locked(struct file *f, struct promise *p)
 		.size = s->size,
 		.whole = s->whole,
 		.shrunk = s->shrunk,
+		.patching = st->patching != 0,
 		.base_size = s->base_size,
 		.on_server = there,
 		.server_size = there ? st->size : -1,
@@ -108,11 +109,56 @@ void promise_follow_locked(struct file *f)
 	f->promised = f->writes;
 }
 
+void promise_intend_locked(struct file *f)
+{
+	struct promise p;
+
+	if (!f->files->journal || f->owed || promise_make_locked(f, &p))
+		return;
+	if (journal_promise(f->files->journal, &p, false) == 0) {
+		f->owed = f->intent = true;
+		f->promised = f->writes;
+	}
+	promise_clear(&p);
+}
+
+int promise_patch(struct file *f)
+{
+	struct promise p;
+	int rc;
+
+	if (!f->files->journal)
+		return 0;
+	mutex_lock(&f->lock);
+	rc = promise_make_locked(f, &p);
+	mutex_unlock(&f->lock);
+	if (rc)
+		return rc;
+	p.patching = true;
+	rc = spool_sync(f->spool);
+	if (rc == 0)
+		rc = journal_promise(f->files->journal, &p, true);
+	promise_clear(&p);
+	if (rc)
+		return rc;
+	mutex_lock(&f->lock);
+	f->intent = f->intent || !f->owed;
+	f->owed = true;
+	mutex_unlock(&f->lock);
+	return 0;
+}
+
+void promise_withdraw_locked(struct file *f)
+{
+	if (f->intent && !f->stored.patching)
+		promise_kept_locked(f);
+}
+
 void promise_kept_locked(struct file *f)
 {
 	if (f->owed)
 		journal_done(f->files->journal, f->spool->id);
-	f->owed = false;
+	f->owed = f->intent = false;
 }
 
 /* Only this process's end is survived: after the machine's the name is one of nobody's. */

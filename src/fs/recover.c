@@ -105,6 +105,11 @@ static void take_up_locked(struct file *f, struct spool *s, const struct promise
 	f->state = FILE_DIRTY;
 	f->owed = f->recovered = true;
 	f->promised = ++f->writes;
+	/* The same patch is sent again: file.h says why that is right. */
+	if (p->patching) {
+		f->stored.patching = f->writes;
+		atomic_store(&f->append_end, p->size > p->server_size ? p->size : p->server_size);
+	}
 	show_promised_locked(f, p);
 }
 
@@ -280,6 +285,23 @@ static int is_our_beginning(struct file *f, const char *path, int64_t size, bool
 	return rc;
 }
 
+/* A growing file of which the server has a part of what was to be appended. */
+static int is_our_tail(struct file *f, const char *path, int64_t size, bool *ours,
+		       const struct opctx *ctx)
+{
+	int64_t from = f->spool->base_size;
+	int64_t n = size - from < SAMPLE ? size - from : SAMPLE;
+	int rc;
+
+	*ours = spool_only_grew(f->spool) && size > from && size <= f->spool->size;
+	if (!*ours)
+		return 0;
+	rc = same_bytes(f, path, from, from + n, ours, ctx);
+	if (rc == 0 && *ours && size - from > n)
+		rc = same_bytes(f, path, size - n, size, ours, ctx);
+	return rc;
+}
+
 /* The edit of a file of which the server has the edited version already. */
 static int is_our_edit(struct file *f, const char *path, int64_t size, bool *ours,
 		       const struct opctx *ctx)
@@ -367,7 +389,9 @@ static int compare(struct file *f, const char *path, const struct entry *e, cons
 		return 0;
 	if (e->type == ENTRY_FILE && (e->have & HAVE_SIZE))
 		rc = whole ? is_our_beginning(f, path, e->size, &ours, ctx)
-			   : is_our_edit(f, path, e->size, &ours, ctx);
+			   : is_our_tail(f, path, e->size, &ours, ctx);
+	if (rc == 0 && !whole && !ours && e->type == ENTRY_FILE && (e->have & HAVE_SIZE))
+		rc = is_our_edit(f, path, e->size, &ours, ctx);
 	if (rc)
 		return rc;
 	if (ours)

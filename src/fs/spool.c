@@ -355,7 +355,8 @@ void spool_resume(struct spool *s, int64_t size)
 	if (size < s->size)
 		extents_add(&s->dirty, size, s->size);
 	/* What is not here is a hole, which the server's copy has as zeros. */
-	extents_add(&s->present, 0, s->size);
+	if (s->whole)
+		extents_add(&s->present, 0, s->size);
 	s->base_size = size;
 	s->whole = s->shrunk = false;
 }

@@ -260,6 +260,14 @@ void file_give_up_locked(struct file *f)
 
 	buf_init(&path, PATH_LIMIT);
 	tree_path(f->files->tree, f->node, &path);
+	if (f->owed && f->stored.patching) {
+		log_error("%s: a change of it has reached the server in part: the next mount "
+			  "completes it from %s",
+			  buf_text(&path), f->spool->path);
+		buf_free(&path);
+		file_leave_locked(f);
+		return;
+	}
 	spool_keep(f->spool); /* its last name is the one to tell */
 	log_error(
 		"%s: its changes are not on the server%s; they are kept in %s%s: copy that file to "

@@ -324,8 +324,7 @@ int upload_some(struct commit *c)
 {
 	int rc = find_path(c);
 
-	/* Whoever writes through has said what the name is. */
-	c->aside = c->files->back;
+	c->aside = true;
 	if (rc == 0 && !c->stored.upload)
 		rc = open_upload(c);
 	if (rc == 0)

@@ -225,6 +225,7 @@ int writeback_promise(struct writeback *w, struct file *f, const struct opctx *c
 		file_idle_locked(f);
 		if (rc == 0) {
 			f->owed = true;
+			f->intent = false;
 			f->promised = writes;
 			/* Noted by somebody while we wrote. */
 			if (f->writes != writes)

@@ -122,6 +122,7 @@ static struct fs *fs;
 static struct opctx ctx;
 static char cache[64];
 static bool back;
+static enum inplace inplace;
 static struct mem_traits traits;
 
 static bool server_step(void *arg)
@@ -137,6 +138,7 @@ static int mount_it(void)
 		.timeout = 1 * NS_PER_MS,
 		.write_back = back,
 		.uploads = 1,
+		.inplace = inplace,
 		.umount_wait = 1, /* the dead store nothing */
 	};
 	int rc = journal_open_any(cache, TARGET, &journal);
@@ -276,7 +278,7 @@ static int op_edit(unsigned i)
 
 	if (n < 2)
 		return 0;
-	at = dice(n);
+	at = 1 + dice(n - 1); /* the first byte cannot be patched */
 	then[i].text[at] = patch[0];
 	tell("edit %s at %zu", name_of(i), at);
 	return write_close(i, 0, patch, (int64_t)at);
@@ -348,15 +350,6 @@ static bool is(const struct state *s, const char *bytes, size_t n)
 	return s->there ? bytes && strlen(s->text) == n && memcmp(s->text, bytes, n) == 0 : !bytes;
 }
 
-/* Writing through, a new file is stored under its name: an upload that was cut off leaves its
- * beginning, as on a local disk, if nobody was promised it. */
-static bool is_beginning(unsigned i, const char *bytes, size_t n)
-{
-	return !back && bytes && then[i].there && n <= strlen(then[i].text) &&
-	       memcmp(bytes, then[i].text, n) == 0 && !is(&now[i], then[i].text, n) &&
-	       (!now[i].there || now[i].text[0] == '\0');
-}
-
 static void check_name(unsigned i)
 {
 	char path[8], *bytes = NULL;
@@ -365,7 +358,7 @@ static void check_name(unsigned i)
 	snprintf(path, sizeof path, "/%s", name_of(i));
 	if (mem_get(server, path, &bytes, &n) != 0)
 		bytes = NULL;
-	if (!is(&now[i], bytes, n) && !is(&then[i], bytes, n) && !is_beginning(i, bytes, n)) {
+	if (!is(&now[i], bytes, n) && !is(&then[i], bytes, n)) {
 		print_story();
 		print_error("%s is %.*s, and should be %s or %s\n", path, bytes ? (int)n : 4,
 			    bytes ? bytes : "gone", now[i].there ? now[i].text : "gone",
@@ -458,6 +451,7 @@ static void crash_everywhere(bool write_back, uint64_t first)
 	for (uint64_t seed = first; seed < first + n; seed++) {
 		traits = (struct mem_traits){.settles_behind = seed & 1,
 					     .no_append = seed % 3 == 0};
+		inplace = seed & 2 ? INPLACE_ON : INPLACE_OFF;
 		for (uint64_t k = 1; round_of(seed, k); k++)
 			kills++;
 	}

@@ -29,7 +29,7 @@ static void test_every_field_comes_back(void **unused)
 
 	(void)unused;
 	p.whole = false;
-	p.shrunk = p.on_server = true;
+	p.shrunk = p.on_server = p.patching = true;
 	p.base_size = INT64_C(1) << 40;
 	p.size = INT64_C(1) << 41;
 	p.server_size = 12345;
@@ -43,7 +43,7 @@ static void test_every_field_comes_back(void **unused)
 	assert_int_equal(n, 1);
 	assert_true(got->id == p.id);
 	assert_string_equal(got->path, p.path);
-	assert_false(got->litter);
+	assert_true(got->patching && !got->litter);
 	assert_int_equal(got->size, p.size);
 	assert_true(!got->whole && got->shrunk && got->on_server);
 	assert_int_equal(got->base_size, p.base_size);
