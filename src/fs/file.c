@@ -76,6 +76,7 @@ int file_get(struct files *files, struct node *n, struct file **out)
 		f->stored.on_server = !(n->flags & NODE_LOCAL);
 		tree_pin_locked(n);
 		n->file = f;
+		LIST_INSERT_HEAD(&files->open, f, link);
 	}
 	mutex_unlock(&files->tree->lock);
 	if (spare)
@@ -92,8 +93,10 @@ void file_put(struct file *f)
 
 	mutex_lock(&t->lock);
 	last = --f->refs == 0;
-	if (last)
+	if (last) {
 		n->file = NULL;
+		LIST_REMOVE(f, link);
+	}
 	mutex_unlock(&t->lock);
 	if (!last)
 		return;
@@ -461,7 +464,7 @@ static bool unsaved_locked(const struct file *f)
 	return f->state == FILE_DIRTY || f->state == FILE_FAILED || f->state == FILE_COMMITTING;
 }
 
-void file_release(struct handle *h)
+void file_release(struct handle *h, bool store)
 {
 	/* Bounded by progress rather than by time: pages of a shared mapping may arrive here only,
 	 * and they may be many. */
@@ -471,7 +474,7 @@ void file_release(struct handle *h)
 
 	mutex_lock(&f->lock);
 	unlink_locked(f, h);
-	try = unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
+	try = store && unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
 	mutex_unlock(&f->lock);
 	if (try)
 		commit_file(f, &ctx);
