@@ -30,14 +30,19 @@ void pool_raise_limit_locked(struct pool *p)
 	p->raise_at = clock_monotonic() + RAISE_AFTER;
 }
 
-/* Transfers hold every session: who lists a directory now would have to wait for a login. */
-static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+bool pool_reserves_locked(const struct pool *p)
 {
 	unsigned transfers = 0;
 
 	for (unsigned i = 0; i < p->max; i++)
 		transfers += p->slots[i].transfer && p->slots[i].state == HELD;
-	return transfers >= RESERVE_FROM && pool_count_locked(p, IDLE) == 0 &&
+	return transfers >= RESERVE_FROM;
+}
+
+/* Transfers hold every session: who lists a directory now would have to wait for a login. */
+static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	return pool_reserves_locked(p) && pool_count_locked(p, IDLE) == 0 &&
 	       pool_count_locked(p, OPENING) == 0 && pool_open_locked(p) < p->limit;
 }
 
