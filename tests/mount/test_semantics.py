@@ -12,7 +12,7 @@ import time
 import pytest
 
 import world
-from world import every_server, run, wait_until
+from world import contained, every_server, run, wait_until
 
 
 @every_server()
@@ -175,22 +175,6 @@ def test_ctrl_c_ends_a_blocked_read(place):
         reader.wait(10)
     assert (place.here / "big").stat().st_size == len(content)
     assert run("cmp", place.here / "big", place.there / "big", timeout=10).returncode == 0
-
-
-def contained(pid):
-    """All processes below pid."""
-    children = {}
-    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found, queue = [], list(children.get(pid, []))
-    while queue:
-        found.append(queue.pop())
-        queue += children.get(found[-1], [])
-    return found
 
 
 def blocked_in_fuse(pid):
