@@ -70,6 +70,8 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p
 /* Several transfers of the foreground are under way: whoever looks around meanwhile should find a
  * session with an open data connection. */
 bool pool_reserves_locked(const struct pool *p) REQUIRES(p->lock);
+/* A transfer begins: the keeper logs such a session in if there is none now. */
+void pool_keep_reserve_locked(const struct pool *p) REQUIRES(p->lock);
 
 /* Log one more session in when transfers keep finding no open data connection, so that one gets
  * ready while another works, and when several of them hold every session, so that `ls` finds one.

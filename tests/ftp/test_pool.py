@@ -147,6 +147,16 @@ def test_idle_sessions_without_noop_are_kept_alive_by_pwd():
         assert drive.ok("read", "/s")["data"] == "hello"
 
 
+def test_the_reserve_logs_in_beside_the_transfers():
+    with mounted(VSFTPD, FILES, drive={"conns": 8}) as (server, drive):
+        drive.ok("open", 0, "/b", 0)
+        server.delay("PASS", 3)
+        drive.start("second", "read", "/b", 0, 1000)
+        server.wait_alive(3, 2.5)
+        assert drive.finish("second")["error"] is None
+        drive.ok("close", 0)
+
+
 def test_the_reserve_beside_transfers_stays_ready():
     """However long they take, whoever looks around finds a data connection open."""
     with mounted(VSFTPD, FILES, drive={"conns": 8}) as (server, drive):
