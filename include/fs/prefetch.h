@@ -35,11 +35,10 @@ int prefetch_create(struct tree *tree, struct dircache *dircache, struct remote 
 void prefetch_destroy(struct prefetch *p); /* ends the threads */
 
 /* Events.  Never block; called without locks.  p may be NULL. */
-void prefetch_listing(struct prefetch *p, struct node *dir); /* a user is about to list dir */
-void prefetch_listed(struct prefetch *p, struct node *dir);  /* a user listed dir;
-							      * dir->last_listed_by_user is now */
-void prefetch_opened(struct prefetch *p, struct node *n);    /* a user opened n for reading */
-void prefetch_drop(struct prefetch *p, struct node *n);	     /* n's content changes: forget it */
+void prefetch_listed(struct prefetch *p, struct node *dir); /* a user listed dir;
+							     * dir->last_listed_by_user is now */
+void prefetch_opened(struct prefetch *p, struct node *n);   /* a user opened n for reading */
+void prefetch_drop(struct prefetch *p, struct node *n);	    /* n's content changes: forget it */
 
 /* The whole content of n, if it is held or on its way (then waits for it): count of bytes copied
  * from `at`, or -EAGAIN: not here, ask the server; or why the wait ended (-EINTR, -ETIMEDOUT). size

@@ -236,27 +236,6 @@ static void step_locked(struct prefetch *p, struct list_walk *w, struct node *di
 		cond_broadcast(&p->wake);
 }
 
-/* The second step of a walk: the logins of the other sessions need not wait for its end, but its
- * own listing goes first. */
-void prefetch_listing(struct prefetch *p, struct node *dir)
-{
-	int64_t now = clock_monotonic();
-
-	if (!p)
-		return;
-	mutex_lock(&p->tree->lock);
-	mutex_lock(&p->lock);
-	if (!known_walk_locked(p, dir, now) && listed_lately(dir->parent, now)) {
-		struct list_walk *w = new_walk_locked(p, dir->parent);
-
-		step_locked(p, w, dir, false, now);
-		w->rest = now + REST;
-	}
-	mutex_unlock(&p->lock);
-	mutex_unlock(&p->tree->lock);
-	prefetch_reap(p);
-}
-
 void prefetch_listed(struct prefetch *p, struct node *dir)
 {
 	int64_t now = clock_monotonic();

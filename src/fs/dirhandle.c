@@ -67,7 +67,6 @@ int fs_opendir(struct fs *fs, struct node *n, struct dirhandle **out, const stru
 	LIST_INSERT_HEAD(&fs->dirhandles, d, link);
 	mutex_unlock(&fs->tree.lock);
 
-	prefetch_listing(fs->files.prefetch, n);
 	err = dircache_list(&fs->dircache, n, LIST_FOR_USER, ctx);
 	if (!err) {
 		mutex_lock(&fs->tree.lock);

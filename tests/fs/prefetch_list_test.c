@@ -59,30 +59,6 @@ static void every_thread_takes_part(void **state)
 	ahead_end(&w);
 }
 
-/* The user waits for its second listing: the siblings are not kept waiting by that, but come after
- * it. */
-static void the_second_step_is_not_waited_for(void **state)
-{
-	struct world w;
-	struct node *d0;
-	unsigned lists;
-
-	(void)state;
-	ahead_begin(&w, 1 << 20);
-	ahead_make_dirs(&w, "", 20);
-	atomic_store(&w.gate.shut, true);
-	ahead_user_lists(&w, "/");
-	d0 = ahead_find(&w, "/d0");
-	lists = atomic_load(&w.gate.lists);
-	prefetch_listing(w.p, d0);
-	assert_int_equal(atomic_load(&w.gate.lists), lists);
-	ahead_await(all_wait, &w);
-	mutex_lock(&w.tree.lock);
-	assert_false(d0->dir->fetching);
-	mutex_unlock(&w.tree.lock);
-	ahead_end(&w);
-}
-
 static void one_listing_begins_nothing(void **state)
 {
 	struct world w;
@@ -147,7 +123,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(walk_is_listed_ahead),
 		cmocka_unit_test(every_thread_takes_part),
-		cmocka_unit_test(the_second_step_is_not_waited_for),
 		cmocka_unit_test(one_listing_begins_nothing),
 		cmocka_unit_test(listings_keep_their_budget),
 		cmocka_unit_test(refused_listing_is_asked_for_once),
