@@ -28,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "base/lock.h"
@@ -61,6 +62,7 @@ struct files {
 	bool back;		     /* write=back: a close promises; else it stores */
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 	enum inplace inplace;
+	LIST_HEAD(, file) open; /* under tree.lock */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };
@@ -93,9 +95,10 @@ struct stored {
 };
 
 struct file {
-	struct files *files; /* constant */
-	struct node *node;   /* constant; pinned */
-	unsigned refs;	     /* guarded by tree.lock: handles, and threads that work by node */
+	LIST_ENTRY(file) link; /* of files->open */
+	struct files *files;   /* constant */
+	struct node *node;     /* constant; pinned */
+	unsigned refs;	       /* guarded by tree.lock: handles, and threads that work by node */
 	_Atomic int64_t
 		own_mtime; /* the mtime we last set on the server by name: not somebody's change */
 	_Atomic int64_t append_end; /* an APPE or a patch of ours that is not confirmed may have
@@ -164,9 +167,9 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		   const struct opctx *ctx);
 int file_flush(struct handle *h, const struct opctx *ctx); /* close(2): commits */
 int file_fsync(struct handle *h, const struct opctx *ctx);
-/* The last close: what is still dirty is committed here, and an error is logged with the spool's
- * name, since nobody is left to tell. */
-void file_release(struct handle *h);
+/* The last close: what is still dirty is committed here (`store`), and an error is logged with the
+ * spool's name, since nobody is left to tell. */
+void file_release(struct handle *h, bool store);
 
 /* By node, open or not. */
 int file_truncate(struct files *f, struct node *n, int64_t size, const struct opctx *ctx);
@@ -188,7 +191,8 @@ int file_before_remove(struct files *f, struct node *n, bool *on_server, const s
  */
 void file_after_remove(struct files *f, struct node *n);
 void file_still_there(struct files *f, struct node *n);
-/* Commit every dirty file (unmount); returns the first error, having tried all. */
-int file_commit_all(struct files *f, const struct opctx *ctx);
+/* Commit every dirty file and release every handle (unmount): nobody will, after a SIGTERM, or when
+ * the kernel dropped what it had not told us yet.  Returns the first error, having tried all. */
+int file_close_all(struct files *f, const struct opctx *ctx);
 
 #endif

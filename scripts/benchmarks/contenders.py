@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -110,8 +111,11 @@ VERSION = {"ftpfs": [world.FTPFS, "-V"], "rclone": ["rclone", "version"], "lftp"
 
 def versions():
     found = {who: first_number(VERSION[who]) for who in installed()}
-    # it answers into its standard input
-    found["vsftpd"] = first_number(["sh", "-c", "exec $0 -v 0>&1", world.CACHE / "root/usr/sbin/vsftpd"])
+    # it answers into its standard input, and its libraries are unpacked beside it
+    root = world.CACHE / "root"
+    libraries = f"{root}/usr/lib/{platform.machine()}-linux-gnu:{root}/lib/{platform.machine()}-linux-gnu"
+    found["vsftpd"] = first_number(["env", f"LD_LIBRARY_PATH={libraries}", "sh", "-c", "exec $0 -v 0>&1",
+                                    root / "usr/sbin/vsftpd"])
     return found
 
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import re
 import shutil
 import subprocess
 from typing import NamedTuple, Optional
@@ -153,7 +154,8 @@ class Course:
 
     def server(self, tls):
         if tls not in self.servers:
-            place = self.scratch / f"server-{self.link.name.replace(' ', '-')}-{'tls' if tls else 'plain'}"
+            # a comma or a colon in it would mean something to the server's overlay mount
+            place = self.scratch / re.sub(r"\W+", "-", f"server {self.link.name} {'tls' if tls else 'plain'}")
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             where = {"address": self.wan.address, "netns": self.wan.netns} if self.wan else {}

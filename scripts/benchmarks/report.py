@@ -26,7 +26,7 @@ HEAD = """# How fast it is
 ![Seconds of each task at a round trip of 20 ms]({svg})
 
 Generated from [performance.json](performance.json) by `scripts/bench --report`; `make bench` measures anew and
-replaces all three (root, about three quarters of an hour; it goes on where it was broken off). `scripts/bench --accept`
+replaces all three (root, about 40 minutes; it goes on where it was broken off). `scripts/bench --accept`
 measures only what the goals below name.
 
 A figure is seconds of wall time until the far end has every byte, and the median where there were several

@@ -16,6 +16,7 @@ struct seen {
 };
 
 struct dirhandle {
+	LIST_ENTRY(dirhandle) link; /* of fs->dirhandles */
 	struct fs *fs;
 	struct node *node; /* pinned */
 	uint64_t parent_ino;
@@ -63,6 +64,7 @@ int fs_opendir(struct fs *fs, struct node *n, struct dirhandle **out, const stru
 	buf_init(&d->names, NAMES_LIMIT);
 	mutex_lock(&fs->tree.lock);
 	tree_pin_locked(n);
+	LIST_INSERT_HEAD(&fs->dirhandles, d, link);
 	mutex_unlock(&fs->tree.lock);
 
 	err = dircache_list(&fs->dircache, n, LIST_FOR_USER, ctx);
@@ -125,7 +127,10 @@ bool fs_dirent_plus(struct dirhandle *d, uint64_t index, struct fs_found *out)
 
 void fs_releasedir(struct dirhandle *d)
 {
-	tree_unpin(&d->fs->tree, d->node);
+	mutex_lock(&d->fs->tree.lock);
+	LIST_REMOVE(d, link);
+	tree_unpin_locked(&d->fs->tree, d->node);
+	mutex_unlock(&d->fs->tree.lock);
 	buf_free(&d->names);
 	free(d->v);
 	free(d);

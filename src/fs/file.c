@@ -80,6 +80,7 @@ int file_get(struct files *files, struct node *n, struct file **out)
 		f->stored.on_server = !(n->flags & NODE_LOCAL);
 		tree_pin_locked(n);
 		n->file = f;
+		LIST_INSERT_HEAD(&files->open, f, link);
 	}
 	mutex_unlock(&files->tree->lock);
 	if (spare)
@@ -96,8 +97,10 @@ void file_put(struct file *f)
 
 	mutex_lock(&t->lock);
 	last = --f->refs == 0;
-	if (last)
+	if (last) {
 		n->file = NULL;
+		LIST_REMOVE(f, link);
+	}
 	mutex_unlock(&t->lock);
 	if (!last)
 		return;
@@ -485,7 +488,7 @@ static bool unsaved_locked(const struct file *f)
 	return f->state == FILE_DIRTY || f->state == FILE_FAILED || f->state == FILE_COMMITTING;
 }
 
-void file_release(struct handle *h)
+void file_release(struct handle *h, bool store)
 {
 	/* Bounded by progress rather than by time: pages of a shared mapping may arrive here only,
 	 * and they may be many. */
@@ -495,7 +498,7 @@ void file_release(struct handle *h)
 
 	mutex_lock(&f->lock);
 	unlink_locked(f, h);
-	try = unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
+	try = store && unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
 	mutex_unlock(&f->lock);
 	if (try)
 		file_secure(f, &ctx);

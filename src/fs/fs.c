@@ -128,16 +128,24 @@ static void drain(struct fs *fs)
 			 owing.files, owing.bytes, fs->spool_dir);
 }
 
+/* No request runs any more, and none will release them. */
+static void close_all_dirs(struct fs *fs) UNCHECKED
+{
+	while (!LIST_EMPTY(&fs->dirhandles))
+		fs_releasedir(LIST_FIRST(&fs->dirhandles));
+}
+
 void fs_destroy(struct fs *fs)
 {
 	struct opctx ctx = opctx_for(OPCTX_FOREVER);
-	int err = file_commit_all(&fs->files, &ctx);
+	int err = file_close_all(&fs->files, &ctx);
 
 	if (err)
 		log_error("not everything that was written reached the server: %s", strerror(-err));
 	if (fs->files.writeback)
 		drain(fs);
 	writeback_destroy(fs->files.writeback);
+	close_all_dirs(fs);
 	if (fs->files.prefetch)
 		prefetch_destroy(fs->files.prefetch);
 	tree_destroy(&fs->tree);
@@ -384,7 +392,7 @@ int fs_fallocate(struct handle *h, int mode, int64_t at, int64_t len, const stru
 
 void fs_release(struct handle *h)
 {
-	file_release(h);
+	file_release(h, true);
 }
 
 int fs_statfs(struct fs *fs, struct statvfs *out, const struct opctx *ctx)

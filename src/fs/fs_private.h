@@ -13,6 +13,7 @@ struct fs {
 	struct tree tree;
 	struct dircache dircache;
 	struct files files;
+	LIST_HEAD(, dirhandle) dirhandles; /* under tree.lock */
 };
 
 /* How n shows, and for how long; no network. */

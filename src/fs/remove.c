@@ -137,38 +137,37 @@ void file_still_there(struct files *files, struct node *n)
 
 /* ---- all of them ---- */
 
-static struct node *next_node(const struct node *root, struct node *n)
-{
-	if (n->dir && n->dir->first)
-		return n->dir->first;
-	while (n != root && !n->next)
-		n = n->parent;
-	return n == root ? NULL : n->next;
-}
-
 /* Referenced, in a new array that ends with NULL; NULL: out of memory. */
 static struct file **all_open(struct files *files)
 {
 	struct tree *t = files->tree;
-	struct file **v;
+	struct file **v, *f;
 	size_t n = 0;
 
 	mutex_lock(&t->lock);
-	for (struct node *at = t->root; at; at = next_node(t->root, at))
-		n += at->file != NULL;
+	LIST_FOREACH(f, &files->open, link)
+	n++;
 	v = calloc(n + 1, sizeof(struct file *));
 	n = 0;
-	for (struct node *at = t->root; v && at; at = next_node(t->root, at)) {
-		if (at->file) {
-			at->file->refs++;
-			v[n++] = at->file;
+	if (v) {
+		LIST_FOREACH(f, &files->open, link)
+		{
+			f->refs++;
+			v[n++] = f;
 		}
 	}
 	mutex_unlock(&t->lock);
 	return v;
 }
 
-int file_commit_all(struct files *files, const struct opctx *ctx)
+/* No request runs any more: the handles are nobody's. */
+static void release_all(struct file *f) UNCHECKED
+{
+	while (f->handles)
+		file_release(f->handles, false);
+}
+
+int file_close_all(struct files *files, const struct opctx *ctx)
 {
 	struct file **v = all_open(files);
 	int first = 0;
@@ -180,6 +179,7 @@ int file_commit_all(struct files *files, const struct opctx *ctx)
 
 		if (rc && !first)
 			first = rc;
+		release_all(v[i]);
 		file_put(v[i]);
 	}
 	free(v);

@@ -28,6 +28,11 @@ void keeper_wake(const struct pool *p)
 	(void)n; /* full means that it is awake already */
 }
 
+static bool hot_too_long(const struct session *s, int64_t now)
+{
+	return s->hot >= 0 && now - s->hot_since > COOL_AFTER;
+}
+
 static bool heat_due(const struct slot *slot, int64_t now)
 {
 	return slot->session->calling.heat_later && now - slot->since >= HEAT_AFTER;
@@ -45,6 +50,8 @@ static void tend(struct session *s, int64_t wanted, bool may_close, bool heat)
 		s->broken = true;
 		return;
 	}
+	if (hot_too_long(s, now))
+		session_cool(s);
 	/* Who cut a transfer is about to begin another. */
 	if (s->nowed == 0 && (cut || heat)) {
 		session_heat(s, 0);
@@ -54,8 +61,6 @@ static void tend(struct session *s, int64_t wanted, bool may_close, bool heat)
 		s->broken = true;
 		return;
 	}
-	if (s->hot >= 0 && now - s->hot_since > COOL_AFTER)
-		session_cool(s);
 	if (s->nowed == 0 && now - s->last_used > NOOP_AFTER) {
 		struct opctx at_once = opctx_for(0);
 		const char *verb = caps_may(&s->caps, CAP_NOOP) ? "NOOP" : "PWD";
@@ -70,14 +75,15 @@ static bool needs_tending(const struct slot *slot, int64_t now, bool may_close)
 	const struct session *s = slot->session;
 
 	return now - s->last_used > NOOP_AFTER || (may_close && now - slot->wanted > CLOSE_AFTER) ||
-	       (s->hot >= 0 && now - s->hot_since > COOL_AFTER) || heat_due(slot, now);
+	       hot_too_long(s, now) || heat_due(slot, now);
 }
 
 static void tend_slot_locked(struct pool *p, struct slot *slot, bool may_close) REQUIRES(p->lock)
 {
 	struct session *s = slot->session;
 	int64_t wanted = slot->wanted;
-	bool heat = heat_due(slot, clock_monotonic());
+	int64_t now = clock_monotonic();
+	bool heat = heat_due(slot, now) || (hot_too_long(s, now) && pool_reserves_locked(p));
 
 	slot->state = HELD;
 	slot->minded = true;

@@ -122,13 +122,14 @@ static bool background_admitted_locked(const struct pool *p) REQUIRES(p->lock)
 }
 
 /* A session that the keeper has in hand comes back sooner than another could log in, unless others
- * wait for it already. */
-static bool minded_locked(const struct pool *p) REQUIRES(p->lock)
+ * wait for it already.  One that it logs in beside transfers is not for one more of them. */
+static bool minded_locked(const struct pool *p, enum purpose purpose) REQUIRES(p->lock)
 {
+	bool reserve = purpose == FOR_TRANSFER && pool_reserves_locked(p);
 	unsigned minded = 0;
 
 	for (unsigned i = 0; i < p->max; i++)
-		minded += p->slots[i].minded;
+		minded += p->slots[i].minded && !(reserve && p->slots[i].state == OPENING);
 	return minded > p->waiting;
 }
 
@@ -214,7 +215,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 		if (purpose == FOR_TRANSFER && !ctx->background)
 			pool_note_transfer_locked(p, slot->session);
 		*out = take_idle(p, slot, purpose, ctx);
-	} else if (minded_locked(p)) {
+	} else if (minded_locked(p, purpose)) {
 		return 0;
 	} else if (pool_open_locked(p) < p->limit && (slot = pool_free_slot_locked(p))) {
 		opening = true;
@@ -225,6 +226,8 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	} else {
 		return 0;
 	}
+	if (purpose == FOR_TRANSFER && !ctx->background)
+		pool_keep_reserve_locked(p);
 	unsigned id = opening ? ++p->next_id : 0;
 	struct caps known = p->caps;
 	bool have = p->have_caps;

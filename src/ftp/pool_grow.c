@@ -30,15 +30,31 @@ void pool_raise_limit_locked(struct pool *p)
 	p->raise_at = clock_monotonic() + RAISE_AFTER;
 }
 
-/* Transfers hold every session: who lists a directory now would have to wait for a login. */
-static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+bool pool_reserves_locked(const struct pool *p)
 {
 	unsigned transfers = 0;
 
 	for (unsigned i = 0; i < p->max; i++)
-		transfers += p->slots[i].transfer && p->slots[i].state == HELD;
-	return transfers >= RESERVE_FROM && pool_count_locked(p, IDLE) == 0 &&
-	       pool_count_locked(p, OPENING) == 0 && pool_open_locked(p) < p->limit;
+		transfers += p->slots[i].transfer &&
+			     (p->slots[i].state == HELD || p->slots[i].state == OPENING);
+	return transfers >= RESERVE_FROM;
+}
+
+/* Transfers hold every session: who lists a directory now would have to wait for a login.  It
+ * begins beside theirs: over the link that they fill it would take longer. */
+static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
+{
+	for (unsigned i = 0; i < p->max; i++)
+		if (p->slots[i].state == OPENING && !p->slots[i].transfer)
+			return false;
+	return pool_reserves_locked(p) && pool_count_locked(p, IDLE) == 0 &&
+	       pool_open_locked(p) < p->limit;
+}
+
+void pool_keep_reserve_locked(const struct pool *p)
+{
+	if (reserve_wanted_locked(p))
+		keeper_wake(p);
 }
 
 int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const struct caps *known,
@@ -58,8 +74,7 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 			p->have_caps = true;
 		}
 		slot->taken = (*out)->caps;
-		if (reserve_wanted_locked(p))
-			keeper_wake(p);
+		pool_keep_reserve_locked(p);
 	} else {
 		if (*failure == LOGIN_TOO_MANY)
 			learn_limit_locked(p);

@@ -67,6 +67,12 @@ uint8_t pool_first_belief(const struct pool *p, const struct session *s);
 /* HELD -> IDLE, or closed and gone when it is broken.  From here on s is another thread's. */
 void pool_put_back(struct pool *p, struct session *s, bool by_keeper) EXCLUDES(p->lock);
 
+/* Several transfers of the foreground are under way: whoever looks around meanwhile should find a
+ * session with an open data connection. */
+bool pool_reserves_locked(const struct pool *p) REQUIRES(p->lock);
+/* A transfer begins: the keeper logs such a session in if there is none now. */
+void pool_keep_reserve_locked(const struct pool *p) REQUIRES(p->lock);
+
 /* Log one more session in when transfers keep finding no open data connection, so that one gets
  * ready while another works, and when several of them hold every session, so that `ls` finds one.
  * Called by the keeper, since nobody should wait for it. */

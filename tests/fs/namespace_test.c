@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -30,7 +31,8 @@ static void start_conf(const struct mem_traits *traits, struct fs_conf conf)
 	conf.remote = remote_fault_create(remote_mem_create(server), plan);
 	conf.dcache_timeout = 20 * NS_PER_S;
 	conf.timeout = 10 * NS_PER_S;
-	conf.spool_dir = "/tmp";
+	if (!conf.spool_dir)
+		conf.spool_dir = "/tmp";
 	assert_int_equal(fs_create(&conf, &fs), 0);
 }
 
@@ -405,6 +407,40 @@ static void test_there_and_back_is_a_change(void **state)
 	stop();
 }
 
+/* What the kernel never told us to close is closed: stored, and nothing of it is left on disk. */
+static void test_what_is_open_at_the_end(void **state)
+{
+	(void)state;
+	char spools[] = "/tmp/ftpfs-spools-XXXXXX", *bytes;
+	struct fs_found f;
+	struct handle *h, *gone, *reader;
+	struct dirhandle *d;
+	size_t n;
+	bool keep;
+
+	assert_non_null(mkdtemp(spools));
+	start_conf(&(struct mem_traits){0}, (struct fs_conf){.spool_dir = spools});
+	mem_put(server, "/old", "0123456789", 10);
+	struct node *root = fs_root(fs);
+	assert_int_equal(fs_create_file(fs, root, "new", 0644, O_RDWR, &f, &h, &keep, &ctx), 0);
+	assert_int_equal(fs_write(h, "abc", 3, 0, &ctx), 3);
+	assert_int_equal(fs_create_file(fs, root, "gone", 0644, O_RDWR, &f, &gone, &keep, &ctx), 0);
+	assert_int_equal(fs_write(gone, "abc", 3, 0, &ctx), 3);
+	assert_int_equal(fs_unlink(fs, root, "gone", &ctx), 0);
+	assert_int_equal(fs_open(fs, look(root, "old"), O_RDONLY, &reader, &keep, &ctx), 0);
+	assert_int_equal(fs_read(reader, (char[4]){0}, 4, 0, &ctx), 4);
+	assert_int_equal(fs_opendir(fs, root, &d, &ctx), 0);
+	fs_destroy(fs);
+
+	assert_int_equal(mem_get(server, "/new", &bytes, &n), 0);
+	assert_int_equal(n, 3);
+	free(bytes);
+	assert_false(there("/gone"));
+	assert_int_equal(rmdir(spools), 0);
+	fault_plan_destroy(plan);
+	mem_server_destroy(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_opendir_is_a_snapshot),
+		cmocka_unit_test(test_what_is_open_at_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

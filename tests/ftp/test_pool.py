@@ -147,6 +147,35 @@ def test_idle_sessions_without_noop_are_kept_alive_by_pwd():
         assert drive.ok("read", "/s")["data"] == "hello"
 
 
+def test_the_reserve_logs_in_beside_the_transfers():
+    with mounted(VSFTPD, FILES, drive={"conns": 8}) as (server, drive):
+        drive.ok("open", 0, "/b", 0)
+        server.delay("PASS", 3)
+        drive.start("second", "read", "/b", 0, 1000)
+        server.wait_alive(3, 2.5)
+        assert drive.finish("second")["error"] is None
+        drive.ok("close", 0)
+
+
+def test_the_reserve_beside_transfers_stays_ready():
+    """However long they take, whoever looks around finds a data connection open."""
+    with mounted(VSFTPD, FILES, drive={"conns": 8}) as (server, drive):
+        drive.ok("list", "/")
+        drive.ok("open", 0, "/b", 0)
+        drive.ok("open", 1, "/b", 0)
+        for connections in (4, 5, 6):  # one for each use, and the reserve's, made anew in time
+            end = time.monotonic() + 5
+            while drive.stat("data_connections") < connections:
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            if connections < 6:
+                drive.ok("advance", 35000)
+        drive.ok("list", "/d")
+        assert server.lines(drive.marked)[:2] == ["CWD /d", "LIST -a"]
+        drive.ok("close", 0)
+        drive.ok("close", 1)
+
+
 def test_a_forgotten_data_connection_is_not_kept():
     with mounted(VSFTPD, FILES) as (server, drive):
         drive.ok("read", "/s")
