@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -304,6 +305,10 @@ static struct login *adopt(CURL *curl)
 	}
 	l->curl = curl;
 	l->fd = fd;
+	SSL *ssl = login_ssl(l);
+	/* What did not fit is sent again from wherever the rest of the queue then lies. */
+	if (ssl)
+		SSL_set_mode(ssl, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* The limits were for logging in; from here on session_poll() sets them. */
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 1L);
@@ -414,6 +419,13 @@ long login_send(struct login *l, const void *from, size_t n)
 	if (code == CURLE_AGAIN)
 		return 0;
 	return code == CURLE_OK ? (long)sent : -ECONNRESET;
+}
+
+void login_cork(struct login *l, bool on)
+{
+	int value = on;
+
+	setsockopt(l->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }
 
 void *login_ssl(struct login *l)

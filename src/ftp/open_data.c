@@ -149,6 +149,15 @@ int data_secure(struct session *s, struct data *d)
 	return session_tls(s) && !d->listening ? data_tls(d, login_ssl(s->login)) : 0;
 }
 
+void data_hello(struct session *s, struct data *d, bool behind)
+{
+	short want;
+
+	if (d->listening || (behind && !(s->caps.quirks & QUIRK_EARLY_HELLO)))
+		return;
+	(void)data_handshake(d, login_ssl(s->login), s->conf->insecure, &want);
+}
+
 /* The connection, and TLS on it: 0, -EAGAIN and *want, or -errno. */
 static int get_ready(struct session *s, struct data *d, short *want)
 {
