@@ -67,7 +67,9 @@ long login_recv(struct login *l, void *to, size_t n);
 long login_send(struct login *l, const void *from, size_t n);
 /* Hold back packets that are not full, until it is taken away. */
 void login_cork(struct login *l, bool on);
-/* The control connection's SSL *, NULL when it is in the clear. */
+bool login_tls(const struct login *l); /* is the control connection under TLS? */
+/* Its SSL *: libcurl tells only after the first login_send() or login_recv().  NULL: not yet, or in
+ * the clear. */
 void *login_ssl(struct login *l);
 const char *
 login_entry_path(const struct login *l); /* PWD after login, "/" if the server did not say */

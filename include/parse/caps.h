@@ -49,6 +49,8 @@ enum {
 	QUIRK_EARLY_HELLO = 64,	  /* leaves a data connection alone until its transfer, so that the
 				   * TLS handshake may begin while commands before it wait (vsftpd,
 				   * ProFTPD, Pure-FTPd; pyftpdlib resets the connection) */
+	QUIRK_AWAITS_GOODBYE = 128, /* ends a download under TLS when our close_notify has come,
+				     * and looks for it only then: it may be sent ahead (vsftpd) */
 };
 
 struct caps {

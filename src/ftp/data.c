@@ -174,6 +174,15 @@ int data_handshake(struct data *d, void *control_ssl, bool insecure, short *want
 	return 0;
 }
 
+void data_only_read(struct data *d)
+{
+	if (!d->ssl)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(d->ssl); /* one record into an empty socket buffer */
+	ERR_clear_error();
+}
+
 ssize_t data_read(struct data *d, void *to, size_t n, short *want)
 {
 	if (d->ssl) {

@@ -185,8 +185,11 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 		/* A refusal explains a broken handshake better than the handshake does. */
 		if (ready != 0 && ready != -EAGAIN && started)
 			return ready;
-		if (started && ready == 0)
+		if (started && ready == 0) {
+			if (s->caps.quirks & QUIRK_AWAITS_GOODBYE)
+				data_only_read(d);
 			return 0;
+		}
 		bool waits = ready == -EAGAIN;
 		struct opctx soon = data_call_patience(s, d, ctx);
 		rc = session_poll(s, started ? 0 : POLLIN, waits ? d->fd : -1, waits ? want : 0,

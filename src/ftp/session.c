@@ -18,7 +18,7 @@ enum { READ_SIZE = 16 << 10 };
 
 bool session_tls(const struct session *s)
 {
-	return login_ssl(s->login) != NULL;
+	return login_tls(s->login);
 }
 
 bool session_pipelines(const struct session *s)

@@ -77,7 +77,8 @@ static void test_feat_shapes(void **state)
 static void test_greetings(void **state)
 {
 	(void)state;
-	assert_int_equal(quirks_of("(vsFTPd 3.0.3)"), QUIRK_WAITS_ITS_TURN | QUIRK_EARLY_HELLO);
+	assert_int_equal(quirks_of("(vsFTPd 3.0.3)"),
+			 QUIRK_WAITS_ITS_TURN | QUIRK_EARLY_HELLO | QUIRK_AWAITS_GOODBYE);
 	assert_int_equal(quirks_of("pyftpdlib 1.5.7 ready."), 0);
 	assert_int_equal(quirks_of("---------- Welcome to Pure-FTPd [privsep] [TLS] ----------"),
 			 QUIRK_EARLY_HELLO);
