@@ -32,6 +32,8 @@ int data_tls(struct data *d, void *control_ssl);
  * certificate.  -EPROTO when TLS fails. */
 int data_handshake(struct data *d, void *control_ssl, bool insecure, short *want);
 
+/* Say close_notify ahead: nothing will be written.  Reading goes on. */
+void data_only_read(struct data *d);
 ssize_t data_read(struct data *d, void *to, size_t n, short *want); /* 0: end */
 ssize_t data_write(struct data *d, const void *from, size_t n, short *want);
 /* Bytes of the local file `fd`, which has all n of them, from the page cache: a count, or -errno.

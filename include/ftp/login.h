@@ -63,8 +63,13 @@ void login_close(struct login *l); /* no QUIT: never blocks */
 int login_fd(const struct login *l);
 /* Bytes now, 0: none yet (poll), -ECONNRESET: closed. */
 long login_recv(struct login *l, void *to, size_t n);
+/* Bytes taken, 0: no room (what is sent next must begin with the same n bytes), -ECONNRESET. */
 long login_send(struct login *l, const void *from, size_t n);
-/* The control connection's SSL *, NULL when it is in the clear. */
+/* Hold back packets that are not full, until it is taken away. */
+void login_cork(struct login *l, bool on);
+bool login_tls(const struct login *l); /* is the control connection under TLS? */
+/* Its SSL *: libcurl tells only after the first login_send() or login_recv().  NULL: not yet, or in
+ * the clear. */
 void *login_ssl(struct login *l);
 const char *
 login_entry_path(const struct login *l); /* PWD after login, "/" if the server did not say */

@@ -44,8 +44,8 @@ struct owed {
 
 /* Bytes of commands sent ahead of their replies: 2,000 short commands, a few round trips for the
  * times of a 10,000-entry directory, and far below what any server's socket buffer takes.  Over TLS
- * some servers stall when more records wait than they poll for. */
-enum { SESSION_WINDOW = 64 << 10, SESSION_WINDOW_TLS_COMMANDS = 64 };
+ * each command is a record of its own, which adds a header, a nonce and a tag. */
+enum { SESSION_WINDOW = 64 << 10, SESSION_TLS_OVERHEAD = 5 + 8 + 16 };
 
 /* Command lines: RFC 959 sets no limit.  512 is what the strictest server reads as one line (it
  * runs the rest as a second command), 2,048 what all others take. */

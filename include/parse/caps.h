@@ -46,6 +46,11 @@ enum {
 				   * transfer may be sent right behind RETR or STOR (vsftpd) */
 	QUIRK_BACKSLASH = 16,	  /* turns '\' into '/' (ftp-srv): such names are refused */
 	QUIRK_LATIN1_ONLY = 32,	  /* cannot be sent non-ASCII names (Twisted) */
+	QUIRK_EARLY_HELLO = 64,	  /* leaves a data connection alone until its transfer, so that the
+				   * TLS handshake may begin while commands before it wait (vsftpd,
+				   * ProFTPD, Pure-FTPd; pyftpdlib resets the connection) */
+	QUIRK_AWAITS_GOODBYE = 128, /* ends a download under TLS when our close_notify has come,
+				     * and looks for it only then: it may be sent ahead (vsftpd) */
 };
 
 struct caps {

@@ -32,8 +32,6 @@ static bool window_open(const struct flight *f)
 		return true;
 	if (!session_pipelines(f->s))
 		return false;
-	if (session_tls(f->s) && out >= SESSION_WINDOW_TLS_COMMANDS)
-		return false;
 	return f->bytes < SESSION_WINDOW;
 }
 
@@ -47,7 +45,8 @@ static int fill_window(struct flight *f)
 		/* What is under way must still be answered, or the next user reads our replies. */
 		if (rc != 0)
 			return f->answered < f->queued ? give_up(f, rc) : rc;
-		f->sizes[f->queued] = f->line.len + 2;
+		f->sizes[f->queued] = f->line.len + 2 +
+				      (session_tls(f->s) ? SESSION_TLS_OVERHEAD : 0);
 		f->bytes += f->sizes[f->queued++];
 	}
 	return 0;

@@ -76,6 +76,24 @@ static void make_ctx(void)
 			 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
+/* Only of the first group offered the key is in the ClientHello: a server that wants another one
+ * (vsftpd: P-256) asks for it, one round trip for each data connection.  What the control
+ * connection agreed on is right at once. */
+static void offer_group_first(SSL *ssl, int group)
+{
+	static const int USUAL[] = {NID_X25519, NID_X9_62_prime256v1, NID_X448, NID_secp521r1,
+				    NID_secp384r1};
+	int groups[1 + sizeof USUAL / sizeof USUAL[0]] = {group};
+	long n = 1;
+
+	for (size_t i = 0; i < sizeof USUAL / sizeof USUAL[0]; i++)
+		if (USUAL[i] != group)
+			groups[n++] = USUAL[i];
+	/* A group that has no name here, or none at all, is refused: the order stays as it was. */
+	if (SSL_set1_groups(ssl, groups, n) != 1)
+		ERR_clear_error();
+}
+
 int data_tls(struct data *d, void *control_ssl)
 {
 	SSL *control = control_ssl;
@@ -94,6 +112,7 @@ int data_tls(struct data *d, void *control_ssl)
 	/* A session can only be resumed under the version it was made with. */
 	SSL_set_min_proto_version(ssl, SSL_version(control));
 	SSL_set_max_proto_version(ssl, SSL_version(control));
+	offer_group_first(ssl, (int)SSL_get_negotiated_group(control));
 	const char *name = SSL_get_servername(control, TLSEXT_NAMETYPE_host_name);
 	if (name)
 		SSL_set_tlsext_host_name(ssl, name);
@@ -153,6 +172,15 @@ int data_handshake(struct data *d, void *control_ssl, bool insecure, short *want
 	}
 	d->shaken = true;
 	return 0;
+}
+
+void data_only_read(struct data *d)
+{
+	if (!d->ssl)
+		return;
+	ERR_clear_error();
+	SSL_shutdown(d->ssl); /* one record into an empty socket buffer */
+	ERR_clear_error();
 }
 
 ssize_t data_read(struct data *d, void *to, size_t n, short *want)

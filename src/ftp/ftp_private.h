@@ -66,6 +66,10 @@ int data_call(struct session *s, unsigned awaited, struct data *d);
 int data_probe(struct session *s, struct data *d, const struct opctx *ctx);
 /* Put TLS on it, if the session has it and the connection is there. */
 int data_secure(struct session *s, struct data *d);
+/* The transfer's command has been sent: begin the handshake in its flight.  `behind`: in a flight
+ * with commands before it, so that the server may see the handshake before the transfer; not all
+ * bear that.  What goes wrong data_start() or data_handshake() will tell. */
+void data_hello(struct session *s, struct data *d, bool behind);
 /* RETR, STOR or a listing has been sent: await the server's call, complete the TLS handshake (which
  * some servers want before their 150, some after) and wait for the 1xx.  0; the code of another
  * reply, which is in *r (425 also when EPRT was refused); DATA_NOT_CALLED: the server does not

@@ -77,6 +77,8 @@ static int send_at_once(struct session *s, const char *cwd, const char *verb, st
 		rc = data_secure(s, d);
 	if (rc == 0)
 		rc = session_flush(s, ctx);
+	if (rc == 0)
+		data_hello(s, d, true);
 	if (rc == 0 && undo)
 		rc = session_reply(s, r, ctx);
 	if (rc == 0)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -19,6 +20,7 @@ enum { DIALOGUE_MAX = 64 << 10 }; /* what a server may say before we are logged 
 struct login {
 	CURL *curl;
 	int fd;
+	bool tls;
 	char *entry_path;
 };
 
@@ -124,6 +126,14 @@ static void set_credentials(CURL *curl, const struct login_conf *conf)
 		curl_easy_setopt(curl, CURLOPT_FTP_ACCOUNT, conf->account);
 }
 
+/* What did not fit is sent again, from wherever the rest of the queue then lies. */
+static CURLcode on_tls_context(CURL *curl, void *ctx, void *arg)
+{
+	(void)curl, (void)arg;
+	SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	return CURLE_OK;
+}
+
 static void set_tls(CURL *curl, const struct login_conf *conf, bool tls)
 {
 	curl_easy_setopt(curl, CURLOPT_USE_SSL, (long)(tls ? CURLUSESSL_ALL : CURLUSESSL_NONE));
@@ -132,6 +142,7 @@ static void set_tls(CURL *curl, const struct login_conf *conf, bool tls)
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, conf->insecure ? 0L : 2L);
 	if (conf->cacert)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, conf->cacert);
+	curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, on_tls_context);
 	/* Sessions are resumed by us, per connection; a shared cache is what breaks ProFTPD. */
 	curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
 }
@@ -286,7 +297,7 @@ static int explain(CURL *curl, const struct attempt *a, CURLcode code, enum logi
 	return v.error;
 }
 
-static struct login *adopt(CURL *curl)
+static struct login *adopt(CURL *curl, bool tls)
 {
 	struct login *l = calloc(1, sizeof *l);
 	curl_socket_t fd = CURL_SOCKET_BAD;
@@ -304,6 +315,7 @@ static struct login *adopt(CURL *curl)
 	}
 	l->curl = curl;
 	l->fd = fd;
+	l->tls = tls;
 	/* The limits were for logging in; from here on session_poll() sets them. */
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 0L);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 1L);
@@ -342,7 +354,7 @@ static int attempt_login(const struct login_conf *conf, bool tls, struct login *
 	*code = curl_easy_perform(curl);
 	if (*code != CURLE_OK) {
 		rc = explain(curl, &a, *code, failure, why);
-	} else if (!(*out = adopt(curl))) {
+	} else if (!(*out = adopt(curl, tls))) {
 		*failure = LOGIN_INTERNAL;
 		rc = -ENOMEM;
 	} else {
@@ -414,6 +426,18 @@ long login_send(struct login *l, const void *from, size_t n)
 	if (code == CURLE_AGAIN)
 		return 0;
 	return code == CURLE_OK ? (long)sent : -ECONNRESET;
+}
+
+void login_cork(struct login *l, bool on)
+{
+	int value = on;
+
+	setsockopt(l->fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
+}
+
+bool login_tls(const struct login *l)
+{
+	return l->tls;
 }
 
 void *login_ssl(struct login *l)

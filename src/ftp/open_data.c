@@ -149,6 +149,15 @@ int data_secure(struct session *s, struct data *d)
 	return session_tls(s) && !d->listening ? data_tls(d, login_ssl(s->login)) : 0;
 }
 
+void data_hello(struct session *s, struct data *d, bool behind)
+{
+	short want;
+
+	if (d->listening || (behind && !(s->caps.quirks & QUIRK_EARLY_HELLO)))
+		return;
+	(void)data_handshake(d, login_ssl(s->login), s->conf->insecure, &want);
+}
+
 /* The connection, and TLS on it: 0, -EAGAIN and *want, or -errno. */
 static int get_ready(struct session *s, struct data *d, short *want)
 {
@@ -176,8 +185,11 @@ int data_start(struct session *s, struct data *d, struct reply *r, const struct 
 		/* A refusal explains a broken handshake better than the handshake does. */
 		if (ready != 0 && ready != -EAGAIN && started)
 			return ready;
-		if (started && ready == 0)
+		if (started && ready == 0) {
+			if (s->caps.quirks & QUIRK_AWAITS_GOODBYE)
+				data_only_read(d);
 			return 0;
+		}
 		bool waits = ready == -EAGAIN;
 		struct opctx soon = data_call_patience(s, d, ctx);
 		rc = session_poll(s, started ? 0 : POLLIN, waits ? d->fd : -1, waits ? want : 0,

@@ -18,7 +18,7 @@ enum { READ_SIZE = 16 << 10 };
 
 bool session_tls(const struct session *s)
 {
-	return login_ssl(s->login) != NULL;
+	return login_tls(s->login);
 }
 
 bool session_pipelines(const struct session *s)
@@ -108,29 +108,45 @@ int session_queue(struct session *s, const char *format, ...)
 	return rc == 0 ? 0 : broken(s, rc);
 }
 
-/* Bytes to give to one send: over TLS one command per record, since some servers poll the socket
- * while their TLS library already holds the next command. */
-static size_t next_send(const struct session *s)
+/* Bytes from `at` to give to one send: over TLS one command per record, since some servers poll the
+ * socket while their TLS library already holds the next command. */
+static size_t next_send(const struct session *s, size_t at)
 {
-	if (!session_tls(s))
-		return s->out.len;
-	const char *end = memchr(s->out.data, '\n', s->out.len);
-	return end ? (size_t)(end + 1 - s->out.data) : s->out.len;
+	const char *from = s->out.data + at;
+	size_t n = s->out.len - at;
+	const char *end = session_tls(s) ? memchr(from, '\n', n) : NULL;
+
+	return end ? (size_t)(end + 1 - from) : n;
+}
+
+static int send_some(struct session *s)
+{
+	size_t at = 0;
+	long sent = 1;
+
+	while (at < s->out.len &&
+	       (sent = login_send(s->login, s->out.data + at, next_send(s, at))) > 0)
+		at += (size_t)sent;
+	buf_drop(&s->out, at);
+	if (at > 0)
+		s->last_used = clock_monotonic();
+	if (sent < 0)
+		return broken(s, (int)sent);
+	return sent == 0 ? -EAGAIN : 0;
 }
 
 /* Sends what the socket takes now: 0 all gone, -EAGAIN, -ECONNRESET. */
 int session_send_now(struct session *s)
 {
-	while (s->out.len > 0) {
-		long sent = login_send(s->login, s->out.data, next_send(s));
-		if (sent < 0)
-			return broken(s, (int)sent);
-		if (sent == 0)
-			return -EAGAIN;
-		buf_drop(&s->out, (size_t)sent);
-		s->last_used = clock_monotonic();
-	}
-	return 0;
+	/* Many records are not as many packets. */
+	bool many = s->out.len > 0 && next_send(s, 0) < s->out.len;
+
+	if (many)
+		login_cork(s->login, true);
+	int rc = send_some(s);
+	if (many)
+		login_cork(s->login, false);
+	return rc;
 }
 
 /* Behind a transfer that may still be running nothing is sent. */

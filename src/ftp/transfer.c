@@ -69,6 +69,8 @@ int transfer_send(struct transfer *t, const char *word, int64_t rest)
 		session_heat(s, (unsigned)rest_replies + 2);
 	if (rc == 0)
 		rc = session_flush(s, t->x.ctx);
+	if (rc == 0)
+		data_hello(s, &t->d, rest_replies > 0);
 	if (rc == 0 && rest_replies > 0)
 		rc = session_reply(s, &t->x.reply, t->x.ctx);
 	if (rc != 0 || rest == 0)

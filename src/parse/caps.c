@@ -179,9 +179,11 @@ void caps_from_greeting(struct caps *c, const char *greeting)
 	if (is_only_welcome(greeting))
 		c->quirks |= QUIRK_ONE_AT_A_TIME;
 	if (strstr(greeting, "vsFTPd"))
-		c->quirks |= QUIRK_WAITS_ITS_TURN;
+		c->quirks |= QUIRK_WAITS_ITS_TURN | QUIRK_EARLY_HELLO | QUIRK_AWAITS_GOODBYE;
 	if (strstr(greeting, "ProFTPD"))
-		c->quirks |= QUIRK_MLST_FOLLOWS;
+		c->quirks |= QUIRK_MLST_FOLLOWS | QUIRK_EARLY_HELLO;
+	if (strstr(greeting, "Pure-FTPd"))
+		c->quirks |= QUIRK_EARLY_HELLO;
 	if (strstr(greeting, "inetutils") || strstr(greeting, "Linux-ftpd") ||
 	    strstr(greeting, "Version 6.4"))
 		c->quirks |= QUIRK_SHORT_LINES;

@@ -2,12 +2,13 @@
 password in the clear."""
 
 import hashlib
+import socket
 import ssl
 
 import pytest
 from drive import Drive, mounted
 from fake_ftpd import Server
-from fake_personas import PROFTPD, VSFTPD
+from fake_personas import PROFTPD, PUREFTPD, PYFTPDLIB, VSFTPD
 from fake_tree import Tree
 
 BIG = bytes(i * 7 % 251 for i in range(1 << 16)) * 256
@@ -32,6 +33,15 @@ def test_order_of_the_login(context, trusting):
     with mounted(PROFTPD, FILES, drive=trusting, tls=context) as (server, _):
         assert server.lines()[:6] == ["AUTH TLS", "USER ftpuser", "PASS secret", "PBSZ 0", "PROT P",
                                       "PWD"]
+
+
+def test_one_command_in_a_record(context, trusting):
+    """From the first command of each session on."""
+    with mounted(PROFTPD, FILES, drive=trusting, tls=context) as (server, drive):
+        drive.ok("open", 0, "/b", 0)
+        drive.ok("statmany", "/d", *["a"] * 20)
+        drive.ok("close", 0)
+        assert len(server.sessions) > 1 and server.bursts == []
 
 
 def test_every_data_connection_is_protected_and_resumed(context, trusting):
@@ -64,7 +74,72 @@ def test_many_commands_over_tls(context, trusting):
     with mounted(VSFTPD, files, drive=trusting, tls=context) as (_, drive):
         entries = drive.ok("statmany", "/d", *names)["entries"]
         assert all(e["exact"] for e in entries)
-        assert max(len(flight) for flight in drive.said()) > 10
+        assert [len(flight) for flight in drive.said()] == [300]
+
+
+def test_more_than_the_socket_takes(context, trusting):
+    """The server reads nothing for a while: what did not fit is sent again as it was."""
+    names = [f"{i:03}" + "x" * 240 for i in range(500)]
+    with Server(Tree({f"/d/{name}": b"1" for name in names}), VSFTPD, tls=context) as server:
+        server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        with Drive(server, **trusting) as drive:
+            server.delay("MDTM", 0.5)
+            entries = drive.ok("statmany", "/d", *names)["entries"]
+            assert len(entries) == 500 and all(e["exact"] for e in entries)
+            assert not server.lost()
+
+
+def hellos_of(context):
+    """Grows by one for each ClientHello that a server with this context reads."""
+    seen = []
+
+    def note(_conn, direction, _version, _content, kind, _data):
+        if direction == "read" and getattr(kind, "name", "") == "CLIENT_HELLO":
+            seen.append(kind)
+    context._msg_callback = note
+    return seen
+
+
+def test_the_group_that_the_server_wants_is_offered_first(context, trusting):
+    """Only the control connection is asked for another one."""
+    context.set_ecdh_curve("prime256v1")
+    hellos = hellos_of(context)
+    with mounted(VSFTPD, FILES, drive=trusting, tls=context, tls_reuse=True) as (_, drive):
+        before = len(hellos)
+        assert before == (2 if context.maximum_version == ssl.TLSVersion.TLSv1_3 else 1)
+        drive.ok("read", "/s")
+        drive.ok("write", "/n", "whole", 0, "abc")
+        assert drive.names("/d") == [b"a"]
+        assert len(hellos) == before + 3
+
+
+@pytest.mark.parametrize("persona, early", [(VSFTPD, True), (PROFTPD, True), (PUREFTPD, True),
+                                            (PYFTPDLIB, False)])
+def test_hello_in_the_flight_of_the_transfer(context, trusting, persona, early):
+    """Also behind CWD or REST, where the server leaves the data connection alone until then."""
+    with mounted(persona, FILES, drive=trusting, tls=context) as (server, drive):
+        drive.ok("read", "/s")
+        server.listen_before("REST", 2 if early else 0.3)
+        wanted = hashlib.sha256(BIG[4000000:4070000]).hexdigest()
+        assert drive.ok("read", "/b", 4000000, 70000)["sha256"] == wanted
+        drive.ok("read", "/s")
+        server.listen_before("CWD", 2 if early else 0.3)
+        assert drive.names("/d") == [b"a"]
+        assert server.heard == [early, early]
+
+
+def test_goodbye_ahead_of_a_download(context, trusting):
+    """vsftpd waits for it before it ends one."""
+    with mounted(VSFTPD, FILES, drive=trusting, tls=context, tls_goodbye=True) as (server, drive):
+        assert drive.ok("read", "/b")["sha256"] == hashlib.sha256(BIG).hexdigest()
+        assert drive.ok("read", "/b", 100, 5) and drive.ok("read", "/s")["data"] == "hello"
+        assert drive.names("/d") == [b"a"]
+        drive.ok("write", "/n", "whole", 0, "abc")
+        transfers = [t for s in server.sessions for t in s.transfers]
+        assert all(t["goodbye"] for t in transfers if t["verb"] != "STOR")
+        assert server.tree.read("/n") == b"abc"
+        assert not server.lost()
 
 
 def test_refused_stor_over_tls_is_a_refusal(context, trusting):

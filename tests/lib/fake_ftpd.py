@@ -47,6 +47,7 @@ class Server:
         self.tls = None                # an ssl.SSLContext: AUTH TLS works
         self.implicit = False          # TLS from the first byte
         self.tls_reuse = False         # demand that data connections resume the session
+        self.tls_goodbye = False       # before a download look for the client's close_notify
         self.greeting = None           # raw bytes instead of the persona's, then close
         self.limit = 0                 # connections at most; 0: no limit
         self.disk_left = None          # bytes until the disk is full
@@ -63,6 +64,8 @@ class Server:
         self.changed = threading.Condition(self.lock)
         self.rules = []
         self.cuts = []                 # (verb, bytes, reply or None)
+        self.bursts = []               # TLS records with more than one command: some servers stall
+        self.heard = []                # what listen_before() heard
         self.sessions = []             # every connection ever made
         self.log = []                  # (session, flight, line)
         self.stopping = threading.Event()
@@ -120,6 +123,11 @@ class Server:
     def gather(self, verb, n):
         """Carry the next n commands out only when all of them have come, on n connections."""
         self._rule(verb, "gather", threading.Barrier(n, timeout=5), count=n)
+
+    def listen_before(self, verb, seconds):
+        """Before the next command of this kind is carried out: does the client speak on its data
+        connection, though no transfer has been answered?  The answers are in `heard`."""
+        self._rule(verb, "listen", seconds)
 
     def mute(self, verb, count=1, skip=0):
         """Never answer, and keep the connection."""
@@ -316,6 +324,8 @@ class Link(Session):
             if not piece:
                 return self.complete_lines() if quiet else []
             self.buffer += piece
+            if isinstance(self.sock, ssl.SSLSocket) and piece.count(b"\n") > 1:
+                self.server.bursts.append(piece)
             quiet = b"\n" in self.buffer or None
         return self.complete_lines()
 
@@ -355,6 +365,8 @@ class Link(Session):
             self.server.stopping.wait(rule.arg)
         if what == "gather":
             rule.arg.wait()
+        if what == "listen":
+            self.server.heard.append(self.is_spoken_to(rule.arg))
         self.swallowing = what == "swallow"
         self.obey(verb, arg)
         if self.swallowing:

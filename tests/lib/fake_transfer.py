@@ -1,5 +1,6 @@
 """fake_transfer - the commands of the fake server that need a data connection, and that connection."""
 
+import select
 import socket
 import ssl
 import struct
@@ -73,6 +74,10 @@ class Transfers:
         except (OSError, AttributeError):
             return None
 
+    def is_spoken_to(self, seconds):
+        self.early = self.early or self.accept()
+        return bool(self.early and select.select([self.early], [], [], seconds)[0])
+
     def expire_data(self):
         """Any thread: the passive socket and what waits on it are gone."""
         passive = self.passive
@@ -140,6 +145,10 @@ class Transfers:
 
     def send(self, verb, data, entry, content):
         """Send content, or what the script leaves of it; the final reply."""
+        if self.protected and self.server.tls_goodbye:
+            data.settimeout(2)
+            entry["goodbye"] = data.recv(1) == b""
+            data.settimeout(None)
         cut = self.server.take_cut(verb)
         if cut:
             content = content[:cut[1]]

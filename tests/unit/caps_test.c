@@ -77,8 +77,11 @@ static void test_feat_shapes(void **state)
 static void test_greetings(void **state)
 {
 	(void)state;
-	assert_int_equal(quirks_of("(vsFTPd 3.0.3)"), QUIRK_WAITS_ITS_TURN);
+	assert_int_equal(quirks_of("(vsFTPd 3.0.3)"),
+			 QUIRK_WAITS_ITS_TURN | QUIRK_EARLY_HELLO | QUIRK_AWAITS_GOODBYE);
 	assert_int_equal(quirks_of("pyftpdlib 1.5.7 ready."), 0);
+	assert_int_equal(quirks_of("---------- Welcome to Pure-FTPd [privsep] [TLS] ----------"),
+			 QUIRK_EARLY_HELLO);
 	assert_int_equal(quirks_of("Operation successful"), 0);
 	assert_int_equal(quirks_of("Twisted 22.4.0 FTP Server"),
 			 QUIRK_ONE_AT_A_TIME | QUIRK_LATIN1_ONLY);
@@ -86,7 +89,8 @@ static void test_greetings(void **state)
 	assert_int_equal(quirks_of("welcome\n"), QUIRK_ONE_AT_A_TIME);
 	assert_int_equal(quirks_of("welcome to example.org"), 0);
 	assert_int_equal(quirks_of("hello\nwelcome"), 0);
-	assert_int_equal(quirks_of("ProFTPD Server (name) [::1]"), QUIRK_MLST_FOLLOWS);
+	assert_int_equal(quirks_of("ProFTPD Server (name) [::1]"),
+			 QUIRK_MLST_FOLLOWS | QUIRK_EARLY_HELLO);
 	assert_int_equal(quirks_of("host FTP server (GNU inetutils 2.4) ready."),
 			 QUIRK_SHORT_LINES);
 	assert_int_equal(quirks_of("host FTP server (Version 6.4/OpenBSD/Linux-ftpd-0.17) ready."),
