@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "fs/prefetch.h"
 #include "fs_private.h"
 
@@ -125,8 +126,11 @@ bool fs_dirent_plus(struct dirhandle *d, uint64_t index, struct fs_found *out)
 
 void fs_releasedir(struct dirhandle *d)
 {
+	size_t bytes = d->n * sizeof(*d->v) + d->names.len;
+
 	tree_unpin(&d->fs->tree, d->node);
 	buf_free(&d->names);
 	free(d->v);
 	free(d);
+	memory_freed(bytes);
 }
