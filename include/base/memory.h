@@ -7,7 +7,7 @@
 /* About so many bytes have just been freed.  When they are many, free pages leave the process: the
  * allocator by itself keeps them for a next time that may never come, in an arena for each thread.
  * No lock is held. */
-enum { MEMORY_MANY = 1 << 20 };
+enum { MEMORY_MANY = 256 << 10 };
 void memory_freed(size_t bytes);
 
 #endif
