@@ -4,6 +4,9 @@
 
 #include <stddef.h>
 
+/* Once, before threads begin. */
+void memory_setup(void);
+
 /* About so many bytes have just been freed.  When they are many, free pages leave the process: the
  * allocator by itself keeps them for a next time that may never come, in an arena for each thread.
  * No lock is held. */

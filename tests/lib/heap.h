@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* Does mallinfo2() see what is allocated?  A sanitizer's allocator is another one. */
+/* Is it malloc() of the C library that allocates?  A sanitizer's has its own sizes. */
 static inline bool heap_is_counted(void)
 {
 	enum { PROBE = 100 << 10 };
