@@ -158,8 +158,8 @@ uint64_t tree_fetch_begin_locked(struct tree *t, struct node *dir) REQUIRES(t->l
 void tree_fetch_end_locked(struct tree *t, struct node *dir, int error) REQUIRES(t->lock);
 /* Publish a whole listing: 0; -EAGAIN when the epoch has moved and the changes were not noted (the
  * rest of the listing is dropped); -ENOENT when dir is unlinked; -ENOMEM.  dir is pinned by the
- * caller, who alone publishes there.  No lock section looks at more than PUBLISH_SLICE names; each
- * that ends while others remain is told to on_slice, with the lock free. */
+ * caller, who alone publishes there.  No lock section takes more than PUBLISH_SLICE names of it, or
+ * drops more children that it does not name; after each, on_slice is called with the lock free. */
 enum { PUBLISH_SLICE = 1024 };
 int tree_publish(struct tree *t, struct node *dir, const struct listing *l, uint64_t epoch_seen)
 	EXCLUDES(t->lock);

@@ -171,12 +171,14 @@ int tree_publish(struct tree *t, struct node *dir, const struct listing *l, uint
 
 static bool droppable(const struct node *dir)
 {
+	if (!dir->dir->first || dir->pins)
+		return false;
 	for (const struct node *n = dir->dir->first; n; n = n->next) {
 		if (n->lookups || n->pins || (n->flags & (NODE_LOCAL | NODE_BUSY)) ||
 		    (n->dir && n->dir->first))
 			return false;
 	}
-	return dir->dir->first && !dir->pins;
+	return true;
 }
 
 static void drop_children(struct tree *t, struct node *dir) REQUIRES(t->lock)
