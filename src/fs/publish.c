@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "tree_private.h"
@@ -134,6 +135,14 @@ static int finish(struct tree *t, struct node *dir, int err) REQUIRES(t->lock)
 	return err;
 }
 
+/* Whoever lets go of a mutex and takes it at once has it again before those who wait are awake. */
+static void let_others_wake(void)
+{
+	const struct timespec moment = {.tv_nsec = 50000};
+
+	nanosleep(&moment, NULL);
+}
+
 static void between_slices(struct tree *t) EXCLUDES(t->lock)
 {
 	if (t->on_slice)
@@ -163,8 +172,10 @@ int tree_publish(struct tree *t, struct node *dir, const struct listing *l, uint
 		if (settled)
 			err = finish(t, dir, err);
 		mutex_unlock(&t->lock);
-		if (!settled)
+		if (!settled) {
+			let_others_wake();
 			between_slices(t);
+		}
 	} while (!settled);
 	return err;
 }
