@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "credentials.h"
 #include "fs/journal.h"
 #include "ftp/login.h"
@@ -280,6 +281,7 @@ static int run(struct house *h)
 	if (!background_enter(&b, h->o->foreground, &code))
 		return code;
 	startup_raise_limits();
+	memory_setup();
 	code = build(h);
 	if (code == EXIT_OK) {
 		background_ready(&b);

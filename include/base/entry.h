@@ -31,11 +31,14 @@ struct entry {
 /* Frees name and target, not the struct. */
 void entry_clear(struct entry *e);
 
-/* The names of one directory in the server's order, without "." and "..".  Owns its entries.  At
- * most `max` of them; more is -EOVERFLOW, never a silent cut. */
+/* The names of one directory in the server's order, without "." and "..".  Owns its entries, whose
+ * texts lie in a few blocks of its own: no entry_clear() on them.  At most `max` of them; more is
+ * -EOVERFLOW, never a silent cut. */
+struct listing_block;
 struct listing {
 	struct entry *v;
 	size_t n, cap, max;
+	struct listing_block *blocks; /* the one that is being filled first */
 };
 
 enum { LISTING_MAX = 4000000 };

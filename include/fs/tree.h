@@ -16,8 +16,8 @@
  * others.  Answers of the server must not undo what we did while they were on their way.  Every
  * change of ours bumps the directory's epoch: the answer about one name is dropped when it moved. A
  * listing is too dear to drop: from tree_fetch_begin_locked() on the names that we change are noted
- * (NODE_CHANGED for what is there, `gone` for what is not), and for those the listing is not
- * believed. */
+ * in `touched`, and for those the listing is not believed.  It is published in slices, so that
+ * nobody waits for more than one of them: what we change between two is noted like the rest. */
 #ifndef FTPFS_FS_TREE_H
 #define FTPFS_FS_TREE_H
 
@@ -39,19 +39,19 @@ enum {
 	NODE_PINNED_TIME = 8, /* mtime was set by us on a server that cannot store it for this node
 			       * (directories on most): believed until the listed time changes */
 	NODE_AHEAD = 16,      /* its listing came from prefetch and nobody has asked for it yet */
-	NODE_SEEN = 32,	      /* only while a listing is published */
+	NODE_SEEN = 32,	      /* equal to the directory's `seen`, but for what the listing that is
+			       * being published has not named yet */
 	NODE_ASKED =
 		64, /* the server could not tell the exact mtime; not asked again until relisted */
-	NODE_CHANGED =
-		128, /* changed by us since the listing that is being fetched was asked for */
 };
 
-/* Names that we removed while their directory was being listed. */
+/* The names that we changed while their directory was being listed: made, written, moved, removed.
+ * Open addressing, at most half full. */
 enum { NAMES_MAX = 65536 };
 struct names {
 	char **v;
-	size_t n, cap;
-	bool lost; /* there were more than could be kept */
+	size_t n, cap; /* cap: a power of two, or 0 */
+	bool lost;     /* there were more than could be kept */
 };
 
 /* What only directories have. */
@@ -61,11 +61,13 @@ struct dir {
 	bool timing;		 /* likewise, for its children's exact times */
 	int fetch_error;	 /* of the last fetch */
 	uint64_t fetches;	 /* fetches that have ended */
-	struct names gone;	 /* empty unless fetching */
+	struct names touched;	 /* empty unless fetching */
+	uint8_t seen;		 /* 0 or NODE_SEEN */
 	int64_t fetched_at;	 /* monotonic ns; 0: never */
 	uint64_t epoch;		 /* bumped by each change of ours below it */
 	unsigned lookups_missed; /* single lookups since it was last listed: the second one lists */
-	struct node *first, *last; /* children, in the server's order */
+	struct node *first, *last;  /* children, in the server's order */
+	struct node *older, *newer; /* all directories, by fetched_at */
 	size_t count;
 	int64_t last_listed_by_user; /* monotonic ns; for prefetch */
 	bool ours; /* made by us, and every listing since has shown nothing but our own doing */
@@ -76,7 +78,7 @@ struct node {
 	struct node *hash_next;	  /* by place: parent and name; linked nodes only */
 	struct node *ino_next;	  /* by ino; every node */
 	struct node *prev, *next; /* siblings */
-	char *name;		  /* "" for the root */
+	char *name;		  /* "" for the root; own_name, until a longer one is given */
 	char *target;		  /* of a link; NULL: not asked yet */
 	struct dir *dir;	  /* directories only */
 	struct file *file;	  /* while open: see fs/file.h */
@@ -96,15 +98,18 @@ struct node {
 	uint8_t have;
 	uint8_t flags;
 	bool moving; /* being renamed by us: no answer speaks for it meanwhile */
+	char own_name[];
 };
 
 struct tree {
 	struct mutex lock;
 	struct cond settled; /* broadcast when a dir's `fetching` ends */
 	struct node *root GUARDED_BY(lock);
+	/* Linear hashing, one bucket a node: the tables grow by a bucket at a time. */
 	struct node **buckets GUARDED_BY(lock);	    /* by place */
 	struct node **ino_buckets GUARDED_BY(lock); /* by ino; as many */
-	size_t nbuckets GUARDED_BY(lock), count GUARDED_BY(lock);
+	size_t nbuckets GUARDED_BY(lock), bucket_room GUARDED_BY(lock), count GUARDED_BY(lock);
+	struct node *oldest GUARDED_BY(lock), *newest GUARDED_BY(lock); /* directories */
 	size_t sweep_at GUARDED_BY(lock); /* count at which it is worth looking for what to drop */
 	int64_t ttl;			  /* ns; how long an answer of the server is believed */
 	size_t max; /* nodes; beyond it complete listings that nobody uses are dropped,
@@ -113,6 +118,7 @@ struct tree {
 	 * must only queue. `dir` is the nodeid; valid until the callback returns. */
 	void (*on_change)(void *arg, struct node *dir, const char *name);
 	void *on_change_arg;
+	void (*on_slice)(struct tree *t); /* for tests; may be NULL */
 };
 
 int tree_init(struct tree *t, int64_t ttl, size_t max); /* 0 or -ENOMEM; the root is a directory */
@@ -151,7 +157,10 @@ void tree_changed_locked(struct tree *t, struct node *n) REQUIRES(t->lock);
 uint64_t tree_fetch_begin_locked(struct tree *t, struct node *dir) REQUIRES(t->lock);
 void tree_fetch_end_locked(struct tree *t, struct node *dir, int error) REQUIRES(t->lock);
 /* Publish a whole listing: 0; -EAGAIN when the epoch has moved and the changes were not noted (the
- * listing is dropped); -ENOENT when dir is unlinked; -ENOMEM. dir is pinned by the caller. */
+ * rest of the listing is dropped); -ENOENT when dir is unlinked; -ENOMEM.  dir is pinned by the
+ * caller, who alone publishes there.  No lock section takes more than PUBLISH_SLICE names of it, or
+ * drops more children that it does not name; after each, on_slice is called with the lock free. */
+enum { PUBLISH_SLICE = 1024 };
 int tree_publish(struct tree *t, struct node *dir, const struct listing *l, uint64_t epoch_seen)
 	EXCLUDES(t->lock);
 /* Forget what we believe of dir's children and the age of its own attributes (the nodes stay). */

@@ -62,8 +62,8 @@ void tree_touch_dir_locked(struct tree *t, struct node *dir)
 	dir->mtime_slack = 0;
 	dir->have |= HAVE_MTIME | HAVE_EXACT_MTIME;
 	node_clear(dir, NODE_PINNED_TIME);
-	if (dir->parent && dir->parent->dir->fetching)
-		node_set(dir, NODE_CHANGED);
+	if (dir->parent)
+		names_note(dir->parent->dir, dir->name);
 }
 
 void tree_changed_locked(struct tree *t, struct node *n)
@@ -72,8 +72,7 @@ void tree_changed_locked(struct tree *t, struct node *n)
 	if (!n->parent)
 		return;
 	n->parent->dir->epoch++;
-	if (n->parent->dir->fetching)
-		node_set(n, NODE_CHANGED);
+	names_note(n->parent->dir, n->name);
 }
 
 void tree_expire_locked(struct tree *t, struct node *n)

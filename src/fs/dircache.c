@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/path.h"
 #include "base/stats.h"
 #include "fs/commit.h"
@@ -23,9 +24,7 @@ static void hide_temporaries(struct listing *l)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		if (commit_is_temp(l->v[i].name))
-			entry_clear(&l->v[i]);
-		else
+		if (!commit_is_temp(l->v[i].name))
 			l->v[kept++] = l->v[i];
 	}
 	l->n = kept;
@@ -36,6 +35,7 @@ static int fetch_once(struct dircache *c, struct node *dir, uint64_t epoch, cons
 {
 	struct listing l;
 	struct buf path, now;
+	size_t bytes;
 	int err;
 
 	buf_init(&path, PATH_LIMIT + 1);
@@ -51,7 +51,9 @@ static int fetch_once(struct dircache *c, struct node *dir, uint64_t epoch, cons
 		   strcmp(buf_text(&path), buf_text(&now)) != 0) {
 		err = -EAGAIN; /* renamed by us meanwhile */
 	}
+	bytes = l.cap * sizeof(*l.v);
 	listing_free(&l);
+	memory_freed(bytes);
 	buf_free(&path);
 	buf_free(&now);
 	return err;
@@ -323,7 +325,10 @@ int dircache_refresh(struct dircache *c, struct node *n, const struct opctx *ctx
 /* Files whose exact times are asked for together. */
 struct batch {
 	struct node **nodes; /* pinned */
-	struct entry *before, *after;
+	struct was {
+		int64_t size, mtime;
+	} * before;
+	struct listing after;
 	struct entry **asked; /* points into after */
 	size_t n;
 };
@@ -334,33 +339,29 @@ static bool wants_time(const struct node *n)
 	       !(n->flags & (NODE_ASKED | NODE_LOCAL | NODE_BUSY | NODE_UNLINKED));
 }
 
-static void batch_free_locked(struct tree *t, struct batch *b) REQUIRES(t->lock)
+static void batch_free(struct batch *b)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		tree_unpin_locked(t, b->nodes[i]);
-		entry_clear(&b->after[i]);
-	}
+	size_t bytes = b->after.cap * sizeof(*b->after.v);
+
 	free(b->nodes);
 	free(b->before);
-	free(b->after);
 	free(b->asked);
+	listing_free(&b->after);
+	memory_freed(bytes);
 }
 
 static void batch_add_locked(struct batch *b, struct node *n)
 {
-	char *name = strdup(n->name);
+	const struct entry e = {.name = n->name,
+				.size = n->size,
+				.mtime = n->mtime,
+				.type = n->type,
+				.mtime_slack = n->mtime_slack,
+				.have = n->have & (HAVE_SIZE | HAVE_MTIME)};
 
-	if (!name)
+	if (listing_add(&b->after, &e))
 		return;
-	b->before[b->n] = (struct entry){.size = n->size,
-					 .mtime = n->mtime,
-					 .type = n->type,
-					 .mtime_slack = n->mtime_slack,
-					 .have = n->have};
-	b->before[b->n].have &= HAVE_SIZE | HAVE_MTIME;
-	b->after[b->n] = b->before[b->n];
-	b->after[b->n].name = name;
-	b->asked[b->n] = &b->after[b->n];
+	b->before[b->n] = (struct was){.size = n->size, .mtime = n->mtime};
 	b->nodes[b->n++] = n;
 	tree_pin_locked(n);
 }
@@ -374,9 +375,8 @@ static int batch_collect_locked(struct batch *b, struct node *from)
 		max = DIRCACHE_NEIGHBOURS;
 	b->nodes = calloc(max, sizeof(*b->nodes));
 	b->before = calloc(max, sizeof(*b->before));
-	b->after = calloc(max, sizeof(*b->after));
 	b->asked = calloc(max, sizeof(struct entry *));
-	if (!b->nodes || !b->before || !b->after || !b->asked)
+	if (!b->nodes || !b->before || !b->asked)
 		return -ENOMEM;
 	for (n = from; n && b->n < max; n = n->next) {
 		if (wants_time(n))
@@ -386,6 +386,8 @@ static int batch_collect_locked(struct batch *b, struct node *from)
 		if (wants_time(n))
 			batch_add_locked(b, n);
 	}
+	for (size_t i = 0; i < b->n; i++)
+		b->asked[i] = &b->after.v[i];
 	return 0;
 }
 
@@ -393,12 +395,13 @@ static int batch_collect_locked(struct batch *b, struct node *from)
 static void batch_learn_locked(struct tree *t, struct node *dir, struct batch *b) REQUIRES(t->lock)
 {
 	for (size_t i = 0; i < b->n; i++) {
+		const struct entry *e = &b->after.v[i];
 		struct node *n = b->nodes[i];
-		if (!wants_time(n) || n->parent != dir || strcmp(n->name, b->after[i].name) != 0 ||
+		if (!wants_time(n) || n->parent != dir || strcmp(n->name, e->name) != 0 ||
 		    n->size != b->before[i].size || n->mtime != b->before[i].mtime)
 			continue;
-		if (b->after[i].have & HAVE_EXACT_MTIME)
-			tree_update_locked(t, n, &b->after[i]);
+		if (e->have & HAVE_EXACT_MTIME)
+			tree_update_locked(t, n, e);
 		else
 			node_set(n, NODE_ASKED);
 	}
@@ -424,6 +427,7 @@ int dircache_exact(struct dircache *c, struct node *n, const struct opctx *ctx)
 	struct node *dir;
 	int err = 0;
 
+	listing_init(&b.after, DIRCACHE_NEIGHBOURS);
 	mutex_lock(&t->lock);
 	while (!err && wants_time(n) && n->parent && n->parent->dir->timing)
 		err = cond_wait_ctx(&t->settled, &t->lock, ctx);
@@ -443,10 +447,12 @@ int dircache_exact(struct dircache *c, struct node *n, const struct opctx *ctx)
 	mutex_lock(&t->lock);
 	if (!err)
 		batch_learn_locked(t, dir, &b);
-	batch_free_locked(t, &b);
+	for (size_t i = 0; i < b.n; i++)
+		tree_unpin_locked(t, b.nodes[i]);
 	dir->dir->timing = false;
 	cond_broadcast(&t->settled);
 	tree_unpin_locked(t, dir);
 	mutex_unlock(&t->lock);
+	batch_free(&b);
 	return err;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include "fs/prefetch.h"
 #include "fs_private.h"
 
@@ -127,6 +128,8 @@ bool fs_dirent_plus(struct dirhandle *d, uint64_t index, struct fs_found *out)
 
 void fs_releasedir(struct dirhandle *d)
 {
+	size_t bytes = d->n * sizeof(*d->v) + d->names.len;
+
 	mutex_lock(&d->fs->tree.lock);
 	LIST_REMOVE(d, link);
 	tree_unpin_locked(&d->fs->tree, d->node);
@@ -134,4 +137,5 @@ void fs_releasedir(struct dirhandle *d)
 	buf_free(&d->names);
 	free(d->v);
 	free(d);
+	memory_freed(bytes);
 }

@@ -2,29 +2,21 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "tree_private.h"
-
-static void forget_gone(struct names *g)
-{
-	for (size_t i = 0; i < g->n; i++)
-		free(g->v[i]);
-	free(g->v);
-	*g = (struct names){0};
-}
 
 uint64_t tree_fetch_begin_locked(struct tree *t, struct node *dir)
 {
 	(void)t;
 	dir->dir->fetching = true;
-	forget_gone(&dir->dir->gone);
+	names_forget(&dir->dir->touched);
 	/* What is being written now may be stored before the server looks, or after: not its word.
 	 */
 	for (struct node *n = dir->dir->first; n; n = n->next) {
-		node_clear(n, NODE_CHANGED);
 		if (n->flags & (NODE_LOCAL | NODE_BUSY))
-			node_set(n, NODE_CHANGED);
+			names_note(dir->dir, n->name);
 	}
 	return dir->dir->epoch;
 }
@@ -34,112 +26,164 @@ void tree_fetch_end_locked(struct tree *t, struct node *dir, int error)
 	dir->dir->fetching = false;
 	dir->dir->fetch_error = error;
 	dir->dir->fetches++;
-	forget_gone(&dir->dir->gone);
+	names_forget(&dir->dir->touched);
 	cond_broadcast(&t->settled);
 }
 
+static bool seen(const struct dir *d, const struct node *n)
+{
+	return (n->flags & NODE_SEEN) == d->seen;
+}
+
 /* The seen ones move behind the others, so that the server's order comes out, and in front remains
- * what the listing did not name. */
-static int see_entry(struct tree *t, struct node *dir, const struct entry *e) REQUIRES(t->lock)
+ * what the listing has not named. */
+static void see(struct dir *d, struct node *n)
+{
+	tree_unchain(d, n);
+	tree_chain_last(d, n);
+	node_clear(n, NODE_SEEN);
+	node_set(n, d->seen);
+}
+
+/* *made is taken when the name is new. */
+static int see_entry(struct tree *t, struct node *dir, const struct entry *e, struct node **made)
+	REQUIRES(t->lock)
 {
 	struct node *n = tree_child_locked(t, dir, e->name);
+	bool touched = names_have(&dir->dir->touched, e->name);
 
 	if (n && n->type != e->type && !node_ours(n)) {
 		tree_vanish_locked(t, n);
 		n = NULL;
 	}
+	if (!n && touched) /* removed by us */
+		return 0;
 	if (!n) {
-		n = tree_add_locked(t, dir, e->name, e);
-		if (!n)
+		if (!*made)
 			return -ENOMEM;
+		tree_add_locked(t, dir, *made, e);
+		*made = NULL;
 		dir->dir->ours = false;
-	} else {
-		if (!(n->flags & NODE_CHANGED) && n->type == e->type)
-			tree_update_locked(t, n, e);
-		if (n->flags & NODE_SEEN)
-			return 0;
-		tree_unchain(dir->dir, n);
-		tree_chain_last(dir->dir, n);
+		return 0;
 	}
-	node_set(n, NODE_SEEN);
+	if (!touched && n->type == e->type)
+		tree_update_locked(t, n, e);
+	if (!seen(dir->dir, n))
+		see(dir->dir, n);
 	return 0;
 }
 
-/* A file being written may be hidden by the server until its upload ends, so that its absence from
- * the listing does not mean that it was removed. */
-static void drop_unseen(struct tree *t, struct node *dir) REQUIRES(t->lock)
+/* May this listing, asked for at epoch_seen, still be believed? */
+static int believable(const struct node *dir, uint64_t epoch_seen)
 {
-	struct node *n, *next, *last = dir->dir->last;
-	bool end = false;
-
-	for (n = dir->dir->first; n && !end && !(n->flags & NODE_SEEN); n = next) {
-		next = n->next;
-		end = n == last;
-		if (node_ours(n)) {
-			tree_unchain(dir->dir, n);
-			tree_chain_last(dir->dir, n);
-		} else {
-			tree_vanish_locked(t, n);
-		}
-	}
-}
-
-static void drop_gone(struct tree *t, struct node *dir) REQUIRES(t->lock)
-{
-	const struct names *g = &dir->dir->gone;
-
-	for (size_t i = 0; i < g->n; i++) {
-		struct node *n = tree_child_locked(t, dir, g->v[i]);
-		if (n && !node_ours(n))
-			tree_vanish_locked(t, n);
-	}
-}
-
-static int publish_locked(struct tree *t, struct node *dir, const struct listing *l,
-			  uint64_t epoch_seen) REQUIRES(t->lock)
-{
-	struct dir *d = dir->dir;
-	int err = 0;
+	const struct dir *d = dir->dir;
 
 	if (dir->flags & NODE_UNLINKED)
 		return -ENOENT;
-	if (d->epoch != epoch_seen && (!d->fetching || d->gone.lost))
-		return -EAGAIN;
-	for (size_t i = 0; i < l->n && !err; i++)
-		err = see_entry(t, dir, &l->v[i]);
+	return d->epoch != epoch_seen && (!d->fetching || d->touched.lost) ? -EAGAIN : 0;
+}
+
+/* The nodes are made, and those that were not needed freed, while others have the lock. */
+static int publish_slice(struct tree *t, struct node *dir, const struct entry *v, size_t n,
+			 uint64_t epoch_seen) EXCLUDES(t->lock)
+{
+	struct node *made[PUBLISH_SLICE];
+	int err;
+
+	for (size_t i = 0; i < n; i++)
+		made[i] = node_new(v[i].name, v[i].type);
+	mutex_lock(&t->lock);
+	err = believable(dir, epoch_seen);
+	for (size_t i = 0; i < n && !err; i++)
+		err = see_entry(t, dir, &v[i], &made[i]);
+	mutex_unlock(&t->lock);
+	for (size_t i = 0; i < n; i++)
+		node_free(made[i]);
+	return err;
+}
+
+/* Does what the listing did not name, or as much of it as one slice may; all of it stays after an
+ * error.  A file being written may be hidden by the server until its upload ends, so that its
+ * absence from the listing does not mean that it was removed. */
+static bool settle_unseen(struct tree *t, struct node *dir, bool keep) REQUIRES(t->lock)
+{
+	struct dir *d = dir->dir;
+	struct node *n;
+
+	for (int i = 0; i < PUBLISH_SLICE && (n = d->first) && !seen(d, n); i++) {
+		if (keep || node_ours(n))
+			see(d, n);
+		else
+			tree_vanish_locked(t, n);
+	}
+	return !d->first || seen(d, d->first);
+}
+
+static int finish(struct tree *t, struct node *dir, int err) REQUIRES(t->lock)
+{
+	struct dir *d = dir->dir;
+
+	if (dir->flags & NODE_UNLINKED)
+		return -ENOENT;
+	d->complete = !err;
 	if (!err) {
-		drop_unseen(t, dir);
-		d->complete = true;
 		d->fetched_at = clock_monotonic();
 		d->lookups_missed = 0;
-	} else {
-		d->complete = false;
+		tree_newest_locked(t, dir);
 	}
-	drop_gone(t, dir);
-	for (struct node *n = d->first; n; n = n->next)
-		node_clear(n, NODE_SEEN | NODE_CHANGED);
+	tree_sweep_locked(t);
 	return err;
+}
+
+/* Whoever lets go of a mutex and takes it at once has it again before those who wait are awake. */
+static void let_others_wake(void)
+{
+	const struct timespec moment = {.tv_nsec = 50000};
+
+	nanosleep(&moment, NULL);
+}
+
+static void between_slices(struct tree *t) EXCLUDES(t->lock)
+{
+	if (t->on_slice)
+		t->on_slice(t);
 }
 
 int tree_publish(struct tree *t, struct node *dir, const struct listing *l, uint64_t epoch_seen)
 {
+	size_t n = 0;
+	bool settled;
+
 	mutex_lock(&t->lock);
-	int err = publish_locked(t, dir, l, epoch_seen);
-	tree_sweep_locked(t);
+	int err = believable(dir, epoch_seen);
+	if (!err)
+		dir->dir->seen ^= NODE_SEEN; /* nothing is, now */
 	mutex_unlock(&t->lock);
+	if (err)
+		return err;
+	for (size_t at = 0; at < l->n && !err; at += n) {
+		n = l->n - at < PUBLISH_SLICE ? l->n - at : PUBLISH_SLICE;
+		err = publish_slice(t, dir, l->v + at, n, epoch_seen);
+		between_slices(t);
+	}
+	do {
+		mutex_lock(&t->lock);
+		settled = settle_unseen(t, dir, err != 0);
+		if (settled)
+			err = finish(t, dir, err);
+		mutex_unlock(&t->lock);
+		if (!settled) {
+			let_others_wake();
+			between_slices(t);
+		}
+	} while (!settled);
 	return err;
-}
-
-static int by_age(const void *a, const void *b)
-{
-	int64_t x = (*(struct node *const *)a)->dir->fetched_at;
-	int64_t y = (*(struct node *const *)b)->dir->fetched_at;
-
-	return (x > y) - (x < y);
 }
 
 static bool droppable(const struct node *dir)
 {
+	if (!dir->dir->first || dir->pins)
+		return false;
 	for (const struct node *n = dir->dir->first; n; n = n->next) {
 		if (n->lookups || n->pins || (n->flags & (NODE_LOCAL | NODE_BUSY)) ||
 		    (n->dir && n->dir->first))
@@ -155,54 +199,25 @@ static void drop_children(struct tree *t, struct node *dir) REQUIRES(t->lock)
 	dir->dir->complete = false;
 }
 
-/* Directories that have children and that no thread and no open handle uses, oldest listing first.
- */
-static size_t sweep_candidates(struct tree *t, struct node ***out) REQUIRES(t->lock)
-{
-	size_t n = 0, max = 0;
-
-	for (int pass = 0; pass < 2; pass++) {
-		if (pass == 1 && !(*out = calloc(max, sizeof(**out))))
-			return 0;
-		for (size_t i = 0; i < t->nbuckets; i++) {
-			for (struct node *d = t->ino_buckets[i]; d; d = d->ino_next) {
-				if (!d->dir || !d->dir->first || d->pins)
-					continue;
-				if (pass == 0)
-					max++;
-				else
-					(*out)[n++] = d;
-			}
-		}
-		if (!max)
-			return 0;
-	}
-	qsort(*out, n, sizeof(**out), by_age);
-	return n;
-}
-
-/* Each sweep looks at every node, so it frees an eighth at once; and when the kernel holds on to so
- * many that it cannot, the next one waits until an eighth more has come. */
+/* Frees an eighth at once, oldest listing first, and when the kernel holds on to so many that it
+ * cannot, the next one waits until an eighth more has come.  With a directory's children its parent
+ * may have become one that can be dropped. */
 void tree_sweep_locked(struct tree *t)
 {
-	struct node **v = NULL;
-	size_t n, low = t->max - t->max / 8;
+	size_t low = t->max - t->max / 8;
 	bool progress = true;
 
 	if (t->count <= t->sweep_at)
 		return;
-	n = sweep_candidates(t, &v);
 	while (progress && t->count > low) {
 		progress = false;
-		for (size_t i = 0; i < n && t->count > low; i++) {
-			if (!v[i] || !droppable(v[i]))
+		for (struct node *d = t->oldest; d && t->count > low; d = d->dir->newer) {
+			if (!droppable(d))
 				continue;
-			drop_children(t, v[i]);
-			v[i] = NULL; /* its parent may be dropped next, and it with it */
+			drop_children(t, d);
 			progress = true;
 		}
 	}
-	free(v);
 	t->sweep_at = t->count > low ? t->count + t->max / 8 + 1 : t->max;
 }
 
@@ -214,10 +229,11 @@ static void check_dir(struct tree *t, const struct node *dir) REQUIRES(t->lock)
 	for (const struct node *n = dir->dir->first; n; prev = n, n = n->next, count++) {
 		assert(n->parent == dir && n->prev == prev);
 		assert(tree_child_locked(t, dir, n->name) == n);
-		assert(!(n->flags & (NODE_UNLINKED | NODE_SEEN)));
+		assert(!(n->flags & NODE_UNLINKED));
+		assert(dir->dir->fetching || seen(dir->dir, n));
 	}
 	assert(dir->dir->last == prev && dir->dir->count == count);
-	assert(dir->dir->fetching || dir->dir->gone.n == 0);
+	assert(dir->dir->fetching || dir->dir->touched.n == 0);
 }
 
 void tree_check(struct tree *t)

@@ -12,7 +12,7 @@ enum { ROOT_INO = 1, FIRST_BUCKETS = 1024 };
 
 /* Of a place, and the first choice for the ino of what is seen there: the same name in the same
  * directory has the same ino in the next mount, too. */
-static uint64_t place_hash(uint64_t parent_ino, const char *name)
+uint64_t tree_place_hash(uint64_t parent_ino, const char *name)
 {
 	uint64_t h = parent_ino ^ UINT64_C(0xcbf29ce484222325);
 
@@ -23,14 +23,21 @@ static uint64_t place_hash(uint64_t parent_ino, const char *name)
 	return h ^ (h >> 33);
 }
 
+static size_t bucket_of(const struct tree *t, uint64_t hash) REQUIRES(t->lock)
+{
+	size_t mask = SIZE_MAX >> __builtin_clzl(t->nbuckets - 1), i = hash & mask;
+
+	return i < t->nbuckets ? i : hash & (mask >> 1);
+}
+
 static struct node **place_bucket(struct tree *t, const struct node *n) REQUIRES(t->lock)
 {
-	return &t->buckets[place_hash(n->parent->ino, n->name) & (t->nbuckets - 1)];
+	return &t->buckets[bucket_of(t, tree_place_hash(n->parent->ino, n->name))];
 }
 
 static struct node **ino_bucket(struct tree *t, uint64_t ino) REQUIRES(t->lock)
 {
-	return &t->ino_buckets[ino & (t->nbuckets - 1)];
+	return &t->ino_buckets[bucket_of(t, ino)];
 }
 
 /* A node that was renamed keeps its ino, so the place it left may be taken by another one whose
@@ -75,62 +82,102 @@ static void ino_insert(struct tree *t, struct node *n) REQUIRES(t->lock)
 	*b = n;
 }
 
-/* Out of memory is no failure here: the chains get longer, that is all. */
-static void grow_buckets(struct tree *t) REQUIRES(t->lock)
+static bool bucket_room(struct tree *t) REQUIRES(t->lock)
 {
-	struct node **old = t->ino_buckets, *n;
-	struct node **by_place = calloc(2 * t->nbuckets, sizeof(*by_place));
-	struct node **by_ino = calloc(2 * t->nbuckets, sizeof(*by_ino));
-	size_t n_old = t->nbuckets;
+	size_t room = 2 * t->bucket_room;
+	struct node **v;
 
-	if (!by_place || !by_ino) {
-		free(by_place);
-		free(by_ino);
-		return;
-	}
-	free(t->buckets);
-	t->buckets = by_place;
-	t->ino_buckets = by_ino;
-	t->nbuckets *= 2;
-	for (size_t i = 0; i < n_old; i++) {
-		while ((n = old[i])) {
-			old[i] = n->ino_next;
-			ino_insert(t, n);
-			if (n->parent)
-				place_insert(t, n);
-		}
-	}
-	free(old);
+	if (t->nbuckets < t->bucket_room)
+		return true;
+	if (!(v = reallocarray(t->buckets, room, sizeof(*v))))
+		return false;
+	t->buckets = v;
+	if (!(v = reallocarray(t->ino_buckets, room, sizeof(*v))))
+		return false;
+	t->ino_buckets = v;
+	t->bucket_room = room;
+	return true;
 }
 
-static void node_free(struct node *n)
+/* One bucket more, with what belongs there from the one that held it.  Out of memory is no failure
+ * here: the chains get longer, that is all. */
+static void add_bucket(struct tree *t) REQUIRES(t->lock)
 {
-	if (n->dir) {
-		for (size_t i = 0; i < n->dir->gone.n; i++)
-			free(n->dir->gone.v[i]);
-		free(n->dir->gone.v);
+	struct node *by_place, *by_ino, *n;
+	size_t from;
+
+	if (!bucket_room(t))
+		return;
+	from = bucket_of(t, t->nbuckets);
+	by_place = t->buckets[from];
+	by_ino = t->ino_buckets[from];
+	t->buckets[from] = t->buckets[t->nbuckets] = NULL;
+	t->ino_buckets[from] = t->ino_buckets[t->nbuckets] = NULL;
+	t->nbuckets++;
+	while ((n = by_place)) {
+		by_place = n->hash_next;
+		place_insert(t, n);
 	}
+	while ((n = by_ino)) {
+		by_ino = n->ino_next;
+		ino_insert(t, n);
+	}
+}
+
+void node_free(struct node *n)
+{
+	if (!n)
+		return;
+	if (n->dir)
+		names_forget(&n->dir->touched);
 	free(n->dir);
-	free(n->name);
+	if (n->name != n->own_name)
+		free(n->name);
 	free(n->target);
 	free(n);
 }
 
-static struct node *node_new(const char *name, enum entry_type type)
+struct node *node_new(const char *name, enum entry_type type)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	size_t size = strlen(name) + 1;
+	struct node *n = malloc(offsetof(struct node, own_name) + size);
 
 	if (!n)
 		return NULL;
+	memset(n, 0, offsetof(struct node, own_name));
 	n->type = (uint8_t)type;
 	n->cached_size = -1;
-	n->name = strdup(name);
+	n->name = memcpy(n->own_name, name, size);
 	if (type == ENTRY_DIR)
 		n->dir = calloc(1, sizeof(*n->dir));
-	if (n->name && (n->dir || type != ENTRY_DIR))
+	if (n->dir || type != ENTRY_DIR)
 		return n;
 	node_free(n);
 	return NULL;
+}
+
+static void age_insert(struct tree *t, struct node *n, struct node *older) REQUIRES(t->lock)
+{
+	struct node *newer = older ? older->dir->newer : t->oldest;
+
+	n->dir->older = older;
+	n->dir->newer = newer;
+	*(older ? &older->dir->newer : &t->oldest) = n;
+	*(newer ? &newer->dir->older : &t->newest) = n;
+}
+
+static void age_remove(struct tree *t, struct node *n) REQUIRES(t->lock)
+{
+	struct dir *d = n->dir;
+
+	*(d->older ? &d->older->dir->newer : &t->oldest) = d->newer;
+	*(d->newer ? &d->newer->dir->older : &t->newest) = d->older;
+}
+
+void tree_newest_locked(struct tree *t, struct node *dir)
+{
+	age_remove(t, dir);
+	age_insert(t, dir, t->newest);
 }
 
 static void node_dispose(struct tree *t, struct node *n) REQUIRES(t->lock)
@@ -142,6 +189,8 @@ static void node_dispose(struct tree *t, struct node *n) REQUIRES(t->lock)
 	while (*b != n)
 		b = &(*b)->ino_next;
 	*b = n->ino_next;
+	if (n->dir)
+		age_remove(t, n);
 	t->count--;
 	node_free(n);
 }
@@ -152,7 +201,7 @@ int tree_init(struct tree *t, int64_t ttl, size_t max)
 	mutex_init(&t->lock);
 	cond_init(&t->settled);
 	mutex_lock(&t->lock);
-	t->nbuckets = FIRST_BUCKETS;
+	t->nbuckets = t->bucket_room = FIRST_BUCKETS;
 	t->sweep_at = max;
 	t->buckets = calloc(t->nbuckets, sizeof(*t->buckets));
 	t->ino_buckets = calloc(t->nbuckets, sizeof(*t->ino_buckets));
@@ -161,6 +210,7 @@ int tree_init(struct tree *t, int64_t ttl, size_t max)
 	if (made) {
 		t->root->ino = ROOT_INO;
 		ino_insert(t, t->root);
+		age_insert(t, t->root, NULL);
 		t->count = 1;
 	}
 	mutex_unlock(&t->lock);
@@ -174,7 +224,7 @@ void tree_destroy(struct tree *t)
 	struct node *n;
 
 	mutex_lock(&t->lock);
-	if (!t->count && t->root)
+	if (!t->count)
 		node_free(t->root);
 	for (size_t i = 0; t->count && i < t->nbuckets; i++) {
 		while ((n = t->ino_buckets[i])) {
@@ -245,9 +295,9 @@ int tree_child_path(struct tree *t, const struct node *dir, const char *name, st
 
 struct node *tree_child_locked(struct tree *t, const struct node *dir, const char *name)
 {
-	uint64_t h = place_hash(dir->ino, name);
+	uint64_t h = tree_place_hash(dir->ino, name);
 
-	for (struct node *n = t->buckets[h & (t->nbuckets - 1)]; n; n = n->hash_next) {
+	for (struct node *n = t->buckets[bucket_of(t, h)]; n; n = n->hash_next) {
 		if (n->parent == dir && strcmp(n->name, name) == 0)
 			return n;
 	}
@@ -275,6 +325,8 @@ static void link_node(struct tree *t, struct node *dir, struct node *n) REQUIRES
 	place_insert(t, n);
 	tree_chain_last(dir->dir, n);
 	dir->dir->count++;
+	node_clear(n, NODE_SEEN);
+	node_set(n, dir->dir->seen);
 }
 
 static void unlink_node(struct tree *t, struct node *n) REQUIRES(t->lock)
@@ -285,21 +337,17 @@ static void unlink_node(struct tree *t, struct node *n) REQUIRES(t->lock)
 	n->parent = NULL;
 }
 
-struct node *tree_add_locked(struct tree *t, struct node *dir, const char *name,
-			     const struct entry *e)
+void tree_add_locked(struct tree *t, struct node *dir, struct node *n, const struct entry *e)
 {
-	struct node *n = node_new(name, e->type);
-
-	if (!n)
-		return NULL;
 	if (t->count >= t->nbuckets)
-		grow_buckets(t);
-	n->ino = free_ino(t, place_hash(dir->ino, name));
+		add_bucket(t);
+	n->ino = free_ino(t, tree_place_hash(dir->ino, n->name));
 	ino_insert(t, n);
+	if (n->dir)
+		age_insert(t, n, NULL);
 	t->count++;
 	link_node(t, dir, n);
 	tree_update_locked(t, n, e);
-	return n;
 }
 
 void tree_cut_locked(struct tree *t, struct node *top)
@@ -341,42 +389,18 @@ struct node *tree_put_locked(struct tree *t, struct node *dir, const char *name,
 		tree_update_locked(t, n, e);
 	} else {
 		tree_sweep_locked(t);
-		n = tree_add_locked(t, dir, name, e);
+		n = node_new(name, e->type);
+		if (!n)
+			return NULL;
+		tree_add_locked(t, dir, n, e);
 	}
-	if (n && dir->dir->fetching)
-		node_set(n, NODE_CHANGED);
+	names_note(dir->dir, name);
 	return n;
-}
-
-/* A listing that is on its way may still have n's name. */
-static void note_gone(struct dir *d, const char *name)
-{
-	struct names *g = &d->gone;
-	char *copy;
-
-	d->epoch++;
-	if (!d->fetching || g->lost)
-		return;
-	if (g->n == g->cap) {
-		size_t cap = g->cap ? 2 * g->cap : 16;
-		char **v = cap <= NAMES_MAX ? realloc(g->v, cap * sizeof(*v)) : NULL;
-		if (!v) {
-			g->lost = true;
-			return;
-		}
-		g->v = v;
-		g->cap = cap;
-	}
-	copy = strdup(name);
-	if (copy)
-		g->v[g->n++] = copy;
-	else
-		g->lost = true;
 }
 
 void tree_unlink_locked(struct tree *t, struct node *n)
 {
-	note_gone(n->parent->dir, n->name);
+	tree_changed_locked(t, n);
 	tree_cut_locked(t, n);
 }
 
@@ -392,9 +416,10 @@ int tree_move_locked(struct tree *t, struct node *n, struct node *dir, const cha
 		return -ENOMEM;
 	if (old && old != n)
 		tree_unlink_locked(t, old);
-	note_gone(n->parent->dir, n->name);
+	tree_changed_locked(t, n);
 	unlink_node(t, n);
-	free(n->name);
+	if (n->name != n->own_name)
+		free(n->name);
 	n->name = copy;
 	link_node(t, dir, n);
 	tree_changed_locked(t, n);

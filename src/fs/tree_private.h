@@ -4,9 +4,13 @@
 
 #include "fs/tree.h"
 
-/* Make a node and link it as the last child of dir; NULL when out of memory. */
-struct node *tree_add_locked(struct tree *t, struct node *dir, const char *name,
-			     const struct entry *e) REQUIRES(t->lock);
+uint64_t tree_place_hash(uint64_t parent_ino, const char *name);
+/* A node that is in no tree yet; NULL when out of memory. */
+struct node *node_new(const char *name, enum entry_type type);
+void node_free(struct node *n); /* NULL is fine */
+/* Link a new node as the last child of dir, which takes it over. */
+void tree_add_locked(struct tree *t, struct node *dir, struct node *n, const struct entry *e)
+	REQUIRES(t->lock);
 /* Take n and all that is below it out of the tree, freeing what nothing refers to.  No epoch, no
  * note: this is how the server's changes arrive. */
 void tree_cut_locked(struct tree *t, struct node *n) REQUIRES(t->lock);
@@ -15,6 +19,12 @@ void tree_vanish_locked(struct tree *t, struct node *n) REQUIRES(t->lock);
 /* The order of children. */
 void tree_chain_last(struct dir *d, struct node *n);
 void tree_unchain(struct dir *d, struct node *n);
+/* dir was listed just now: the last whose listing is dropped. */
+void tree_newest_locked(struct tree *t, struct node *dir) REQUIRES(t->lock);
+/* What we changed below a directory that is being listed. */
+void names_note(struct dir *d, const char *name);
+bool names_have(const struct names *set, const char *name);
+void names_forget(struct names *set);
 /* Drop listings that nobody uses when there are more nodes than there should be. */
 void tree_sweep_locked(struct tree *t) REQUIRES(t->lock);
 
@@ -31,7 +41,8 @@ static inline void node_clear(struct node *n, unsigned flags)
 /* What we are writing ourselves: the server's word does not count. */
 static inline bool node_ours(const struct node *n)
 {
-	return n->moving || (n->flags & (NODE_LOCAL | NODE_BUSY | NODE_CHANGED));
+	return n->moving || (n->flags & (NODE_LOCAL | NODE_BUSY)) ||
+	       (n->parent && names_have(&n->parent->dir->touched, n->name));
 }
 
 #endif

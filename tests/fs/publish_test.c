@@ -219,6 +219,184 @@ static void test_what_is_being_renamed_stays(void **state)
 	assert_int_equal(t.root->dir->count, 1);
 }
 
+/* ---- between two slices ---- */
+
+enum { MANY = 5 * PUBLISH_SLICE };
+
+static struct entry *many;
+static char (*many_names)[16];
+static unsigned slices;
+static size_t count_was;
+
+static void make_many(void)
+{
+	many = calloc(MANY, sizeof(*many));
+	many_names = calloc(MANY, sizeof(*many_names));
+	for (size_t i = 0; i < MANY; i++) {
+		snprintf(many_names[i], sizeof(*many_names), "%zu", i);
+		many[i] = file_entry(many_names[i], (int64_t)i, T0, 0);
+	}
+}
+
+static void free_many(void)
+{
+	free(many);
+	free(many_names);
+}
+
+static size_t distance(size_t a, size_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* Others come in, and find no more done than what one slice may do. */
+static void others_look(struct tree *tree)
+{
+	size_t now = t.root->dir->count;
+
+	assert_ptr_equal(tree, &t);
+	slices++;
+	if (now)
+		assert_non_null(child(t.root, t.root->dir->first->name));
+	assert_true(distance(now, count_was) <= PUBLISH_SLICE);
+	count_was = now;
+}
+
+static void test_a_big_listing_lets_others_in(void **state)
+{
+	(void)state;
+	const struct entry one = file_entry("one", 1, T0, 0);
+
+	make_many();
+	slices = 0;
+	count_was = 0;
+	t.on_slice = others_look;
+	assert_int_equal(publish_at(t.root, begin(t.root), many, MANY), 0);
+	end(t.root);
+	assert_int_equal(t.root->dir->count, MANY);
+	assert_true(slices >= MANY / PUBLISH_SLICE);
+	slices = 0;
+	assert_int_equal(publish_at(t.root, begin(t.root), &one, 1), 0); /* all gone but one */
+	end(t.root);
+	assert_int_equal(t.root->dir->count, 1);
+	assert_true(slices >= MANY / PUBLISH_SLICE);
+	free_many();
+}
+
+static struct node *moved;
+
+/* The first slice is in the tree, the others are still to come. */
+static void others_change(struct tree *tree)
+{
+	if (slices++ == 0) {
+		unlink_(child(t.root, "0"));
+		moved = child(t.root, "1");
+		assert_int_equal(move(moved, t.root, many_names[MANY - 1]), 0);
+		put(t.root, file_entry("made", 77, T0, 0));
+		unlink_(put(t.root, file_entry(many_names[MANY - 2], 77, T0, 0)));
+		put(t.root, file_entry(many_names[MANY - 3], 77, T0, 0));
+	}
+	assert_ptr_equal(tree, &t);
+	assert_null(child(t.root, "0"));
+	assert_null(child(t.root, "1"));
+	assert_null(child(t.root, many_names[MANY - 2]));
+	assert_ptr_equal(child(t.root, many_names[MANY - 1]), moved);
+	assert_int_equal(child(t.root, "made")->size, 77);
+	assert_int_equal(child(t.root, many_names[MANY - 3])->size, 77);
+}
+
+static void test_changes_between_slices_are_kept(void **state)
+{
+	(void)state;
+	for (int again = 0; again < 2; again++) { /* all new; all known */
+		make_many();
+		if (again)
+			assert_int_equal(publish_at(t.root, begin(t.root), many, MANY), 0);
+		slices = 0;
+		t.on_slice = others_change;
+		assert_int_equal(publish_at(t.root, begin(t.root), many, MANY), 0);
+		t.on_slice = NULL;
+		end(t.root);
+		others_change(&t);
+		assert_int_equal(t.root->dir->count, MANY - 2);
+		assert_true(names_ttl(t.root) > 0);
+		tree_check(&t);
+		PUBLISH(t.root, many[0]); /* and the next listing is believed in everything */
+		assert_int_equal(t.root->dir->count, 1);
+		free_many();
+	}
+}
+
+static struct node *victim;
+
+static void others_remove_it(struct tree *tree)
+{
+	if (slices++ == 0) {
+		assert_ptr_equal(tree, &t);
+		unlink_(victim);
+	}
+}
+
+static void test_a_directory_removed_between_slices(void **state)
+{
+	(void)state;
+	make_many();
+	victim = put(t.root, dir_entry("d"));
+	victim->lookups = 1;
+	slices = 0;
+	t.on_slice = others_remove_it;
+	assert_int_equal(publish_at(victim, begin(victim), many, MANY), -ENOENT);
+	assert_int_equal(slices, 2);
+	assert_null(victim->dir->first);
+	end(victim);
+	tree_forget(&t, victim, 1);
+	free_many();
+}
+
+static void others_change_too_much(struct tree *tree)
+{
+	if (slices++ == 0) {
+		assert_ptr_equal(tree, &t);
+		t.root->dir->touched.lost = true;
+		unlink_(child(t.root, "0"));
+	}
+}
+
+static void test_too_many_changes_between_slices(void **state)
+{
+	(void)state;
+	make_many();
+	slices = 0;
+	t.on_slice = others_change_too_much;
+	assert_int_equal(publish_at(t.root, begin(t.root), many, MANY), -EAGAIN);
+	assert_int_equal(names_ttl(t.root), 0);
+	assert_null(child(t.root, "0"));
+	t.on_slice = NULL;
+	assert_int_equal(publish_at(t.root, begin(t.root), many, MANY), 0);
+	end(t.root);
+	assert_int_equal(t.root->dir->count, MANY);
+	assert_string_equal(t.root->dir->first->name, "0");
+	free_many();
+}
+
+static void test_many_changes_are_noted(void **state)
+{
+	(void)state;
+	make_many();
+	uint64_t epoch = begin(t.root);
+	for (size_t i = 0; i < MANY; i += 2) {
+		unlink_(put(t.root, many[i]));
+		unlink_(put(t.root, many[i])); /* a name is noted once */
+	}
+	assert_int_equal(t.root->dir->touched.n, MANY / 2);
+	assert_int_equal(publish_at(t.root, epoch, many, MANY), 0);
+	end(t.root);
+	assert_int_equal(t.root->dir->count, MANY / 2);
+	assert_null(child(t.root, "0"));
+	assert_non_null(child(t.root, "1"));
+	free_many();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +412,11 @@ int main(void)
 		TEST(test_our_changes_outlive_a_listing_on_its_way),
 		TEST(test_what_is_being_renamed_stays),
 		TEST(test_a_write_during_a_listing_keeps_its_size),
+		TEST(test_a_big_listing_lets_others_in),
+		TEST(test_changes_between_slices_are_kept),
+		TEST(test_a_directory_removed_between_slices),
+		TEST(test_too_many_changes_between_slices),
+		TEST(test_many_changes_are_noted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

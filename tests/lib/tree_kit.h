@@ -3,7 +3,6 @@
 #define FTPFS_TESTS_TREE_KIT_H
 
 #include <errno.h>
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "base/path.h"
 #include "fs/tree.h"
+#include "heap.h"
 
 #define TTL    (20 * NS_PER_S)
 #define T0     (INT64_C(1500000000) * NS_PER_S)
