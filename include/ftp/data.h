@@ -51,6 +51,6 @@ void data_abort(struct data *d);
 /* From here on close(fd) resets the connection.  Otherwise the kernel goes on for minutes to send
  * what the peer has not acknowledged, and a link that mends would deliver commands and bytes to a
  * server that has been told other things since. */
-void data_reset_on_close(int fd);
+void data_reset_on_close(int fd, bool on);
 
 #endif

@@ -18,6 +18,8 @@
 
 enum { SAMPLE = 64 << 10 };
 
+#define LATE NS_PER_S
+
 /* ---- at the start ---- */
 
 /* The directory that path is in, pinned. */
@@ -137,15 +139,31 @@ static int take_up(struct fs *fs, struct node *n, const struct promise *p)
 	return rc;
 }
 
-/* Ours alone: the name is random, and nobody was ever shown it. */
-static int remove_litter(struct fs *fs, const struct promise *p, const struct opctx *ctx)
+/* Ours alone: the name is random, and nobody was ever shown it.  -ENOENT: not there, or not yet:
+ * the server may still have the command before it that the killed process sent last. */
+static int remove_litter(struct fs *fs, const struct promise *p, bool last, const struct opctx *ctx)
 {
 	int rc = remote_remove(fs->conf.remote, p->path, ctx);
 
-	if (rc && rc != -ENOENT)
-		return rc;
-	journal_done(fs->files.journal, p->id);
-	return 0;
+	if (rc == 0 || (rc == -ENOENT && last)) {
+		journal_done(fs->files.journal, p->id);
+		return 0;
+	}
+	return rc;
+}
+
+static void remove_late(struct fs *fs, const struct promise *v, size_t n, const struct opctx *ctx)
+{
+	bool waited = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].litter || !v[i].id)
+			continue;
+		if (!waited)
+			version_pause(ctx, LATE);
+		waited = true;
+		remove_litter(fs, &v[i], true, ctx);
+	}
 }
 
 static int recover_one(struct fs *fs, const struct promise *p, const struct opctx *ctx)
@@ -153,8 +171,6 @@ static int recover_one(struct fs *fs, const struct promise *p, const struct opct
 	struct node *dir, *n;
 	int rc;
 
-	if (p->litter)
-		return remove_litter(fs, p, ctx);
 	rc = find_dir(fs, p->path, &dir, ctx);
 	if (rc)
 		return rc;
@@ -218,19 +234,25 @@ int recover_all(struct fs *fs, const struct opctx *ctx)
 	if ((rc = drop_superseded(fs, v, n)) != 0)
 		left = n;
 	for (size_t i = 0; i < n; i++) {
-		int one = rc || !v[i].id ? rc : recover_one(fs, &v[i], ctx);
+		int one = rc;
 
-		if (one && v[i].litter) {
-			log_info("%s cannot be removed now: %s", v[i].path, strerror(-one));
-		} else if (one) {
+		if (rc == 0 && v[i].litter) {
+			if (remove_litter(fs, &v[i], false, ctx) == 0)
+				v[i].id = 0;
+		} else if (rc == 0 && v[i].id) {
+			one = recover_one(fs, &v[i], ctx);
+		}
+		if (one) {
 			left++;
 			log_error("%s: what was written to it earlier cannot be stored now: %s; it "
 				  "stays in %s/spool-%016llx, and the next mount tries again",
 				  v[i].path, strerror(-one), fs->spool_dir,
 				  (unsigned long long)v[i].id);
 		}
-		promise_clear(&v[i]);
 	}
+	remove_late(fs, v, n, ctx);
+	for (size_t i = 0; i < n; i++)
+		promise_clear(&v[i]);
 	free(v);
 	return left ? -EAGAIN : 0;
 }

@@ -301,9 +301,9 @@ void data_close(struct data *d)
 	d->shaken = d->listening = false;
 }
 
-void data_reset_on_close(int fd)
+void data_reset_on_close(int fd, bool on)
 {
-	struct linger reset = {.l_onoff = 1};
+	struct linger reset = {.l_onoff = on};
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 }
@@ -314,6 +314,6 @@ void data_abort(struct data *d)
 	if (d->ssl)
 		SSL_set_shutdown(d->ssl, SSL_SENT_SHUTDOWN);
 	if (d->fd >= 0)
-		data_reset_on_close(d->fd);
+		data_reset_on_close(d->fd, true);
 	data_close(d);
 }

@@ -140,7 +140,7 @@ void session_close(struct session *s)
 	/* Only then: a reset that a cut link swallows leaves the server with a session until its
 	 * own time-out, and it may allow few. */
 	if (s->broken && s->changing && s->login)
-		data_reset_on_close(login_fd(s->login));
+		data_reset_on_close(login_fd(s->login), true);
 	login_close(s->login);
 	buf_free(&s->in);
 	buf_free(&s->out);

@@ -210,6 +210,8 @@ static int end_data(struct transfer *t)
 	short want;
 	int rc = 0;
 
+	/* From here on all of it is to arrive. */
+	data_reset_on_close(t->d.fd, false);
 	while (rc == 0 && (rc = data_finish(&t->d, &want)) == -EAGAIN)
 		rc = await_data(t, want);
 	if (rc != 0)
@@ -282,6 +284,10 @@ static int start_write(struct transfer *t, enum write_how how, int64_t at)
 		return -EOPNOTSUPP;
 	bool hot = data_take_hot(s, &t->d, t->x.ctx);
 	int rc = hot ? 0 : data_open(s, NULL, &t->d, &t->x.reply, t->x.ctx);
+	/* Should this process be killed, the kernel must not go on sending: the next mount looks at
+	 * what has arrived. */
+	if (rc == 0)
+		data_reset_on_close(t->d.fd, true);
 	if (rc == 0 && how == WRITE_PATCH)
 		rc = patch_begin(t, at);
 	return rc == 0 ? transfer_send(t, how == WRITE_APPEND ? "APPE" : "STOR", 0) : rc;

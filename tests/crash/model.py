@@ -9,6 +9,9 @@ import errno
 from workload import Operation
 
 
+CONFLICT = ".ftpfs-conflict-"
+
+
 class Wrong(Exception):
     """What no promise allows."""
 
@@ -51,6 +54,7 @@ class Model:
     def __init__(self, seed, start, torn_is_allowed):
         self.seed, self.torn_is_allowed = seed, torn_is_allowed
         self.worlds = [dict(start)]
+        self.ever = {(name, content) for name, content in start.items()}
         self.history = [f"at first: {', '.join(f'{n} {len(c)}' for n, c in sorted(start.items()))}"]
 
     def replay(self, log):
@@ -84,6 +88,7 @@ class Model:
         for world in self.worlds:
             for one in self.outcomes(op, step, verdict, world):
                 after[tuple(sorted((n, key_of(c)) for n, c in one.items()))] = one
+                self.ever.update(one.items())
         if not after:
             raise Wrong(f"{op}: {'done' if not verdict else errno.errorcode[verdict]}, which cannot be")
         self.worlds = list(after.values())
@@ -121,6 +126,14 @@ class Model:
         else:
             done[op.path] = Unknown()
         return done
+
+    def drop_copies(self, found):
+        """What is beside a file because nobody could say that it was not wanted any more: a rename over a name that
+        was promised and not stored was done by the server, and then we were killed."""
+        for name in [name for name in found if CONFLICT in name]:
+            if (name.partition(CONFLICT)[0], found[name]) not in self.ever:
+                raise Wrong(f"{name}: never was that ({len(found[name])} bytes)")
+            del found[name]
 
     def check(self, found):
         """True: something is torn; Wrong: it is none of the worlds."""
