@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from benchmarks.keys import key
 
 LINK = "20 ms"
-BARS = [("ftpfs", "#0b6fb8"), ("rclone", "#e08214"), ("curlftpfs", "#8c6bb1"), ("lftp", "#5aae61"),
+BARS = [("ftpfs", "#0b6fb8"), ("ftpfs-back", "#74add1"), ("rclone", "#e08214"), ("curlftpfs", "#8c6bb1"), ("lftp", "#5aae61"),
         ("curl", "#878787")]
 TASKS = [("list-wide", "ls -l of 10,000 files"), ("walk", "find, 611 directories"),
          ("copy-out", "cp -r, 1,000 files out"), ("copy-in", "cp -r, 200 files in"),

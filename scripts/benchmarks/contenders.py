@@ -14,7 +14,7 @@ import world
 
 from benchmarks.course import sh
 
-MOUNTS = ["ftpfs", "rclone", "curlftpfs"]
+MOUNTS = ["ftpfs", "ftpfs-back", "rclone", "curlftpfs"]
 CLIENTS = ["lftp", "curl"]
 ALL = MOUNTS + CLIENTS
 
@@ -23,12 +23,21 @@ def installed():
     return [who for who in ALL if who == "ftpfs" or shutil.which(who)]
 
 
-def mount_ftpfs(t):
+def program(who):
+    """ftpfs-back is ftpfs with write=back."""
+    return who.partition("-")[0]
+
+
+def mount_ftpfs(t, **options):
     tls = {"tls": "require", "cacert": world.CERTIFICATE} if t.tls else {}
     done = world.ftpfs(t.server.url(), t.mnt, username=world.USER,
-                       cache_dir=t.course.scratch / "cache", **tls)
+                       cache_dir=t.course.scratch / "cache", **tls, **options)
     if done.returncode != 0:
         raise OSError(done.stderr.strip())
+
+
+def mount_ftpfs_back(t):
+    mount_ftpfs(t, write="back")
 
 
 def mount_rclone(t):
@@ -46,7 +55,7 @@ def mount_curlftpfs(t):
     sh(["curlftpfs", "-o", f"user={world.USER}:{world.PASSWORD},utf8{tls}", t.server.url(), t.mnt], 60)
 
 
-MOUNT = {"ftpfs": mount_ftpfs, "rclone": mount_rclone, "curlftpfs": mount_curlftpfs}
+MOUNT = {"ftpfs": mount_ftpfs, "ftpfs-back": mount_ftpfs_back, "rclone": mount_rclone, "curlftpfs": mount_curlftpfs}
 
 
 def daemon_of(who, at):
@@ -57,7 +66,7 @@ def daemon_of(who, at):
                 argv = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if os.path.basename(argv[0]) == who.encode() and str(at).encode() in argv:
+            if os.path.basename(argv[0]) == program(who).encode() and str(at).encode() in argv:
                 return int(entry.name)
     return None
 

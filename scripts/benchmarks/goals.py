@@ -62,6 +62,11 @@ def loop(task):
                1 / 2, Figure(key(LOOPBACK, task, "rclone"), "cpu"))
 
 
+def back(task, factor):
+    return Goal(f"{task} with write=back: seconds of lftp mirror -R --parallel=8",
+                Figure(key(WAN, task, "ftpfs-back")), factor, Figure(key(WAN, task, "lftp")))
+
+
 GOALS = [
     against("list-wide", "curl", 2.5, "seconds of curl's plain LIST"),
     against("walk", "lftp", 1 / 15, "seconds of lftp find"),
@@ -73,6 +78,10 @@ GOALS = [
     against("write-big", "curl", 1.05, "seconds of curl -T"),
     round_trips("rand-read", 50, 2.2, "read"),
     round_trips("copy-in", 200, 3.2, "file"),
+    round_trips("rsync-in", 200, 10, "file"),
+    back("copy-in", 1 / 1.5),
+    back("rsync-in", 1),
+    round_trips("edit-mid", 1, 20, "edit"),
     against_own("grep-tree", "copy-out", 1.3),
     against_own("tar-tree", "copy-out", 1.3),
     *loop("loop-read"),

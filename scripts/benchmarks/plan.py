@@ -44,6 +44,7 @@ def wan(runs):
     yield from heat(WAN, ["list-wide", "walk", "copy-out", "read-big", "write-big", "copy-in", "rand-read",
                           "rsync-in", "edit-mid"], ["ftpfs", "rclone", "lftp", "curl"], runs=runs)
     yield from heat(WAN, ["grep-tree", "tar-tree", "ls-busy"], ["ftpfs"], runs=runs)
+    yield from heat(WAN, ["copy-in", "rsync-in"], ["ftpfs-back"], runs=runs)
     yield from heat(WAN, goals.SMALL_TLS + goals.BIG_TLS, ["ftpfs"], tls=True, runs=runs)
 
 

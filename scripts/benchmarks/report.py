@@ -8,7 +8,7 @@ import sys
 from benchmarks import chart, goals
 from benchmarks.keys import key
 
-WHO = ["ftpfs", "rclone", "curlftpfs", "lftp", "curl"]
+WHO = ["ftpfs", "ftpfs-back", "rclone", "curlftpfs", "lftp", "curl"]
 
 WHAT = {
     "list-wide": "`ls -l` of 10,000 files", "walk": "`find` over 611 directories",
