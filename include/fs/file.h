@@ -42,6 +42,7 @@ struct files {
 	struct prefetch *prefetch; /* NULL: off */
 	const char *spool_dir;	   /* absolute, private to us */
 	int64_t timeout;	   /* ns: a commit without progress for so long fails */
+	_Atomic unsigned segments; /* in memory, of all crews */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };

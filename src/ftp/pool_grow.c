@@ -36,7 +36,8 @@ static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
 	unsigned transfers = 0;
 
 	for (unsigned i = 0; i < p->max; i++)
-		transfers += p->slots[i].transfer && p->slots[i].state == HELD;
+		transfers += (p->slots[i].transfer || p->slots[i].lasting) &&
+			     p->slots[i].state == HELD;
 	return transfers >= RESERVE_FROM && pool_count_locked(p, IDLE) == 0 &&
 	       pool_count_locked(p, OPENING) == 0 && pool_open_locked(p) < p->limit;
 }
