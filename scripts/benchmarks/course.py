@@ -153,7 +153,8 @@ class Course:
 
     def server(self, tls):
         if tls not in self.servers:
-            place = self.scratch / f"server-{self.link.name.replace(' ', '-')}-{'tls' if tls else 'plain'}"
+            # No more of the link's name than this: overlays take no comma in a path.
+            place = self.scratch / f"server-{'tls' if tls else 'plain'}"
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             where = {"address": self.wan.address, "netns": self.wan.netns} if self.wan else {}
