@@ -22,7 +22,7 @@
 enum {
 	CREW_SEGMENT = 2 << 20,	       /* bytes: some tens of windows of a stream that is slow */
 	CREW_SEGMENTS = 16,	       /* in memory at a time, for all readers of a mount */
-	CREW_STREAMS = 8,	       /* of one reader; the pool may have fewer */
+	CREW_STREAMS = 7,	       /* of one reader; the pool may have fewer */
 	CREW_WORTH = 4 * CREW_SEGMENT, /* a file of less is left to one stream */
 };
 

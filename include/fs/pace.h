@@ -1,11 +1,13 @@
 /* fs/pace - how many streams of one file are worth having, found out by trying.
  *
- *     ALONE -> RUN_IN -> TRIAL -> STEADY
+ *     ALONE -> RUN_IN -> SETTLE -> TRIAL -> STEADY
  *
  * One stream that is always waited for, slow, and no longer getting faster is held back by
  * something: by losses or a window, which each further stream has of its own, or by the link, which
- * they would have to share.  Only trying tells: the number is doubled while that pays, and what did
- * not pay is left alone for a while.
+ * they would have to share.  Only trying tells: four streams, and then all there may be, each kept
+ * when it won a quarter of what the added ones could win; and what did not pay is left alone for a
+ * while.  (Two against one would be a gentler trial, but the rate of a single stream that loses
+ * packets is not known to better than a third within a second or two.)
  *
  * A stream that moves PACE_SLOW a second is left alone in any case: it gains nothing that is worth
  * its own cut and restart.
@@ -27,7 +29,7 @@ struct progress {
 };
 
 struct pace {
-	enum pace_state { PACE_ALONE, PACE_RUN_IN, PACE_TRIAL, PACE_STEADY } state;
+	enum pace_state { PACE_ALONE, PACE_RUN_IN, PACE_SETTLE, PACE_TRIAL, PACE_STEADY } state;
 	unsigned target; /* streams there should be */
 	unsigned kept;	 /* ... that have paid */
 	unsigned most;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/path.h"
 #include "base/stats.h"
 #include "file_private.h"
@@ -40,15 +41,18 @@ struct crew {
 	struct cond work; /* for the helpers */
 	/* Segment i of the file is at i % CREW_SEGMENTS. */
 	struct segment ring[CREW_SEGMENTS] GUARDED_BY(lock);
-	int64_t head GUARDED_BY(lock);	   /* the segment that the reader is in */
-	bool own GUARDED_BY(lock);	   /* ... by its own stream */
-	bool waiting GUARDED_BY(lock);	   /* ... for a helper */
-	int64_t asked_at GUARDED_BY(lock); /* monotonic ns: when it last wanted anything */
-	unsigned target GUARDED_BY(lock);  /* streams, with the reader's own */
-	unsigned active GUARDED_BY(lock);  /* helpers that have a segment in hand */
-	unsigned streams GUARDED_BY(lock); /* ... whose stream stands */
-	bool doubt GUARDED_BY(lock);	   /* the file looks like another version */
-	int64_t helped GUARDED_BY(lock);   /* bytes by the helpers */
+	int64_t head GUARDED_BY(lock);	     /* the segment that the reader is in */
+	bool own GUARDED_BY(lock);	     /* ... by its own stream */
+	bool waiting GUARDED_BY(lock);	     /* ... for a helper */
+	int64_t asked_at GUARDED_BY(lock);   /* monotonic ns: when it last wanted anything */
+	unsigned target GUARDED_BY(lock);    /* streams, with the reader's own */
+	unsigned active GUARDED_BY(lock);    /* helpers that have a segment in hand */
+	unsigned streams GUARDED_BY(lock);   /* ... whose stream stands */
+	int64_t rest_until GUARDED_BY(lock); /* monotonic ns: a helper has failed */
+	bool looking GUARDED_BY(lock);	     /* a helper asks for the version */
+	int64_t looked_at GUARDED_BY(lock);  /* monotonic ns: when the last good look began */
+	bool doubt GUARDED_BY(lock);	     /* the file looks like another version */
+	int64_t helped GUARDED_BY(lock);     /* bytes by the helpers */
 	atomic_bool ending;
 	int cancel_fd;
 	/* Of the reader: */
@@ -162,6 +166,11 @@ static bool wanted_locked(const struct crew *c, unsigned more) REQUIRES(c->lock)
 	       c->active + more + c->own <= c->target;
 }
 
+static bool may_begin_locked(const struct crew *c) REQUIRES(c->lock)
+{
+	return wanted_locked(c, 1) && clock_monotonic() >= c->rest_until;
+}
+
 static struct opctx helper_ctx(struct crew *c)
 {
 	struct opctx ctx = opctx_for(SILENCE);
@@ -171,12 +180,42 @@ static struct opctx helper_ctx(struct crew *c)
 	return ctx;
 }
 
+/* The stream stands: is it of the version that the reader expects?  One look at a time, since each
+ * needs a connection, and it tells for all streams that stood when it began. */
+static int look_at_version(struct crew *c, const char *path)
+{
+	int64_t stood = clock_monotonic();
+	int rc = 0;
+
+	mutex_lock(&c->lock);
+	while (rc == 0 && c->looked_at < stood) {
+		struct opctx ctx = helper_ctx(c);
+		int64_t begun = clock_monotonic();
+		struct entry now;
+
+		if (c->looking) {
+			rc = cond_wait_ctx(&c->work, &c->lock, &ctx);
+			continue;
+		}
+		c->looking = true;
+		mutex_unlock(&c->lock);
+		rc = version_ask(c->file->files->remote, path, &now, &ctx);
+		if (rc == 0 && !version_same(c->file, &now, c->size, c->mtime))
+			rc = -ENOENT;
+		mutex_lock(&c->lock);
+		c->looking = false;
+		if (rc == 0)
+			c->looked_at = begun;
+		cond_broadcast(&c->work);
+	}
+	mutex_unlock(&c->lock);
+	return rc;
+}
+
 /* A stream at `at`, of the version that the reader expects. */
 static int open_checked(struct crew *c, int64_t at, struct stream **out)
 {
-	struct opctx ctx = helper_ctx(c), aside = ctx;
-	struct remote *remote = c->file->files->remote;
-	struct entry now;
+	struct opctx aside = helper_ctx(c);
 	struct buf path;
 	int rc;
 
@@ -184,11 +223,9 @@ static int open_checked(struct crew *c, int64_t at, struct stream **out)
 	aside.background = aside.lasting = true;
 	rc = tree_path(c->file->files->tree, c->file->node, &path);
 	if (rc == 0)
-		rc = remote_open_read(remote, buf_text(&path), at, out, &aside);
+		rc = remote_open_read(c->file->files->remote, buf_text(&path), at, out, &aside);
 	if (rc == 0) {
-		rc = version_ask(remote, buf_text(&path), &now, &ctx);
-		if (rc == 0 && !version_same(c->file, &now, c->size, c->mtime))
-			rc = -ENOENT;
+		rc = look_at_version(c, buf_text(&path));
 		if (rc)
 			stream_close(*out);
 	}
@@ -247,11 +284,14 @@ static void *help(void *arg)
 
 	mutex_lock(&c->lock);
 	while (!c->ending) {
-		struct segment *s = wanted_locked(c, 1) ? pick_locked(c) : NULL;
+		struct segment *s = may_begin_locked(c) ? pick_locked(c) : NULL;
 		int rc;
 
 		if (!s) {
-			cond_wait_until(&c->work, &c->lock, clock_monotonic() + LOOK_AGAIN);
+			int64_t rest = c->rest_until - clock_monotonic();
+
+			cond_wait_until(&c->work, &c->lock,
+					clock_monotonic() + (rest > 0 ? rest : LOOK_AGAIN));
 			continue;
 		}
 		s->busy = true;
@@ -264,8 +304,8 @@ static void *help(void *arg)
 		c->doubt = c->doubt || rc == -ENOENT;
 		cond_broadcast(&c->news);
 		cond_broadcast(&c->work);
-		if (rc && !c->ending)
-			cond_wait_until(&c->work, &c->lock, clock_monotonic() + PAUSE);
+		if (rc)
+			c->rest_until = clock_monotonic() + PAUSE;
 	}
 	mutex_unlock(&c->lock);
 	return NULL;
@@ -347,8 +387,11 @@ void crew_tell(struct crew *c, int64_t waited, size_t bytes)
 	if (c->nthreads == 0)
 		c->own = true;
 	c->asked_at = now.at;
-	if (target != c->target)
+	if (target != c->target) {
+		log_debug("%u streams for a file, after %lld bytes a second", target,
+			  (long long)c->pace.rate);
 		cond_broadcast(&c->work);
+	}
 	c->target = target;
 	mutex_unlock(&c->lock);
 	hire(c, target);

@@ -5,13 +5,17 @@
 
 #include "base/clock.h"
 
+enum { STEP = 4 };
 /* Long against a round trip, short against the file. */
 #define WINDOW (500 * NS_PER_MS)
 #define TRIAL  (NS_PER_S)
 /* A login and a slow start on a far link. */
-#define RUN_IN	    (3 * NS_PER_S)
+#define RUN_IN (3 * NS_PER_S)
+/* New streams are fast until their first loss. */
+#define SETTLE	    (750 * NS_PER_MS)
 #define PAUSE_FIRST (10 * NS_PER_S)
-#define PAUSE_MAX   (160 * NS_PER_S)
+
+#define PAUSE_MAX (160 * NS_PER_S)
 
 void pace_begin(struct pace *p, unsigned most)
 {
@@ -46,14 +50,14 @@ static void enter(struct pace *p, enum pace_state state, const struct progress *
 
 static void try_more(struct pace *p, const struct progress *x)
 {
-	p->target = 2 * p->kept < p->most ? 2 * p->kept : p->most;
+	p->target = STEP * p->kept < p->most ? STEP * p->kept : p->most;
 	enter(p, PACE_RUN_IN, x);
 }
 
 static void alone(struct pace *p, const struct progress *x)
 {
 	int64_t took = x->at - p->mark.at, rate;
-	bool waits, grows;
+	bool waits, even;
 
 	if (p->mark.at == 0)
 		p->mark = *x;
@@ -61,8 +65,8 @@ static void alone(struct pace *p, const struct progress *x)
 		return;
 	rate = rate_of(p, x);
 	waits = x->waited - p->mark.waited >= took / 4 * 3;
-	grows = rate > p->rate / 2 * 3;
-	if (waits && !grows && rate < PACE_SLOW && x->at >= p->not_before && p->most > 1) {
+	even = rate < p->rate / 2 * 3 && p->rate < rate / 2 * 3;
+	if (waits && even && rate < PACE_SLOW && x->at >= p->not_before && p->most > 1) {
 		p->rate = (p->rate + rate) / 2;
 		try_more(p, x);
 		return;
@@ -75,7 +79,7 @@ static void judge(struct pace *p, const struct progress *x)
 {
 	int64_t rate = rate_of(p, x);
 
-	if (rate >= p->rate / 4 * 5) {
+	if (rate - p->rate >= p->rate / 4 / p->kept * (p->target - p->kept)) {
 		p->rate = rate;
 		p->kept = p->target;
 		if (p->target < p->most)
@@ -111,6 +115,8 @@ unsigned pace_tell(struct pace *p, const struct progress *x)
 	if (p->state == PACE_ALONE)
 		alone(p, x);
 	else if (p->state == PACE_RUN_IN && (x->streams >= p->target || took > RUN_IN))
+		enter(p, PACE_SETTLE, x);
+	else if (p->state == PACE_SETTLE && took >= SETTLE)
 		enter(p, PACE_TRIAL, x);
 	else if (p->state == PACE_TRIAL && took >= TRIAL)
 		judge(p, x);
