@@ -36,8 +36,9 @@ void crew_destroy(struct crew *c); /* NULL: nothing */
  * -ETIMEDOUT.  0: the reader's own stream is to read them, at most *n.  -ESTALE: the file looks
  * like another version; crew_stop(), and check. */
 ssize_t crew_read(struct crew *c, void *to, size_t *n, int64_t at, const struct opctx *ctx);
-/* The reader waited so long, since the last time, and its own stream brought so many bytes. */
-void crew_tell(struct crew *c, int64_t waited, size_t bytes);
+/* The reader waited so long, since the last time, and its own stream (NULL: none) brought so many
+ * bytes. */
+void crew_tell(struct crew *c, int64_t waited, size_t bytes, struct stream *own);
 /* The reader goes elsewhere: ends the helpers and frees what they have. */
 void crew_stop(struct crew *c);
 

@@ -12,10 +12,13 @@
  * A stream that moves PACE_SLOW a second is left alone in any case: it gains nothing that is worth
  * its own cut and restart.
  *
+ * Where bytes stand in line on the way nothing is tried: it would only make the line longer.
+ *
  * Values in, a number out: no clock, no lock. */
 #ifndef FTPFS_FS_PACE_H
 #define FTPFS_FS_PACE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PACE_SLOW = 3 << 20 /* bytes a second */ };
@@ -26,6 +29,7 @@ struct progress {
 	int64_t bytes;	  /* came, by all streams */
 	int64_t waited;	  /* ns that the reader spent waiting for them */
 	unsigned streams; /* open now */
+	bool full;	  /* the link is, as the reader's stream sees it */
 };
 
 struct pace {
@@ -45,6 +49,8 @@ void pace_begin(struct pace *p, unsigned most);
 void pace_restart(struct pace *p);
 /* No trial for a while. */
 void pace_hold(struct pace *p, int64_t now);
+/* Is `full` of any interest to the next pace_tell()? */
+bool pace_looks(const struct pace *p, int64_t now);
 /* Returns the target. */
 unsigned pace_tell(struct pace *p, const struct progress *now);
 

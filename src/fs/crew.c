@@ -157,18 +157,17 @@ static struct segment *pick_locked(struct crew *c) REQUIRES(c->lock)
 
 /* ---- helpers ---- */
 
-/* Should there be `more` helpers with a segment in hand than there are? */
-static bool wanted_locked(const struct crew *c, unsigned more) REQUIRES(c->lock)
+static bool reads_on_locked(const struct crew *c) REQUIRES(c->lock)
 {
-	bool reads = c->waiting || clock_monotonic() - c->asked_at < STOPPED;
-
-	return !c->ending && !c->doubt && reads && c->target > 1 &&
-	       c->active + more + c->own <= c->target;
+	return !c->ending && !c->doubt && (c->waiting || clock_monotonic() - c->asked_at < STOPPED);
 }
 
+/* Is there room for one more stream?  Those that are too many finish their segments: half of one
+ * would cost the reader a stream of its own, and a cut. */
 static bool may_begin_locked(const struct crew *c) REQUIRES(c->lock)
 {
-	return wanted_locked(c, 1) && clock_monotonic() >= c->rest_until;
+	return reads_on_locked(c) && c->target > 1 && c->active + c->own < c->target &&
+	       clock_monotonic() >= c->rest_until;
 }
 
 static struct opctx helper_ctx(struct crew *c)
@@ -252,7 +251,7 @@ static int fill(struct crew *c, struct segment *s, struct stream *stream)
 		mutex_lock(&c->lock);
 		s->got += (size_t)got;
 		c->helped += got;
-		go = wanted_locked(c, 0);
+		go = reads_on_locked(c);
 		cond_broadcast(&c->news);
 		mutex_unlock(&c->lock);
 	}
@@ -372,7 +371,7 @@ static void hire(struct crew *c, unsigned target)
 	}
 }
 
-void crew_tell(struct crew *c, int64_t waited, size_t bytes)
+void crew_tell(struct crew *c, int64_t waited, size_t bytes, struct stream *own)
 {
 	struct progress now = {.at = clock_monotonic()};
 	unsigned target;
@@ -380,6 +379,7 @@ void crew_tell(struct crew *c, int64_t waited, size_t bytes)
 	c->waited += waited;
 	c->bytes += (int64_t)bytes;
 	now.waited = c->waited;
+	now.full = own && pace_looks(&c->pace, now.at) && stream_queued(own);
 	mutex_lock(&c->lock);
 	now.bytes = c->bytes + c->helped;
 	now.streams = c->streams + (c->nthreads == 0 || c->own);

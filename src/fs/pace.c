@@ -1,11 +1,11 @@
 /* fs/pace - how many streams of one file are worth having, found out by trying. */
 #include "fs/pace.h"
 
-#include <stdbool.h>
-
 #include "base/clock.h"
 
 enum { STEP = 4 };
+/* A line comes and goes with the server's probing. */
+#define FULL (10 * NS_PER_S)
 /* Long against a round trip, short against the file. */
 #define WINDOW (500 * NS_PER_MS)
 #define TRIAL  (NS_PER_S)
@@ -13,7 +13,7 @@ enum { STEP = 4 };
 #define RUN_IN (3 * NS_PER_S)
 /* New streams are fast until their first loss. */
 #define SETTLE	    (750 * NS_PER_MS)
-#define PAUSE_FIRST (10 * NS_PER_S)
+#define PAUSE_FIRST (20 * NS_PER_S)
 
 #define PAUSE_MAX (160 * NS_PER_S)
 
@@ -34,6 +34,11 @@ void pace_hold(struct pace *p, int64_t now)
 {
 	p->not_before = now + p->pause;
 	p->pause = 2 * p->pause < PAUSE_MAX ? 2 * p->pause : PAUSE_MAX;
+}
+
+bool pace_looks(const struct pace *p, int64_t now)
+{
+	return p->state == PACE_ALONE && now - p->mark.at >= WINDOW;
 }
 
 static int64_t rate_of(const struct pace *p, const struct progress *x)
@@ -63,6 +68,8 @@ static void alone(struct pace *p, const struct progress *x)
 		p->mark = *x;
 	if (took < WINDOW || p->mark.at == x->at)
 		return;
+	if (x->full && p->not_before < x->at + FULL)
+		p->not_before = x->at + FULL;
 	rate = rate_of(p, x);
 	waits = x->waited - p->mark.waited >= took / 4 * 3;
 	even = rate < p->rate / 2 * 3 && p->rate < rate / 2 * 3;

@@ -331,7 +331,7 @@ static ssize_t next_bytes(struct reader *r, char *to, size_t n, int64_t at, cons
 		close_stream(r);
 	if (got == 0)
 		got = own = fetch(r, to, n, at, ctx);
-	crew_tell(r->crew, clock_monotonic() - begun, own > 0 ? (size_t)own : 0);
+	crew_tell(r->crew, clock_monotonic() - begun, own > 0 ? (size_t)own : 0, r->stream);
 	return got;
 }
 

@@ -195,6 +195,13 @@ static void read_close(struct stream *stream)
 	transfer_free(t);
 }
 
+static bool transfer_queued(struct stream *stream)
+{
+	struct transfer *t = (struct transfer *)stream;
+
+	return !t->parked && data_queued(&t->d);
+}
+
 static int no_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx)
 {
 	(void)s, (void)from, (void)n, (void)ctx;
@@ -219,6 +226,7 @@ static const struct stream_ops OPS = {
 	.write = no_write,
 	.send = no_send,
 	.park = transfer_park,
+	.queued = transfer_queued,
 	.finish = no_finish,
 	.close = read_close,
 };

@@ -56,6 +56,7 @@ static ssize_t slow_read(struct stream *stream, void *to, size_t n, const struct
 	struct slow_stream *s = (struct slow_stream *)stream;
 	ssize_t got = stream_read(s->inner, to, n < WINDOW ? n : WINDOW, ctx);
 
+	nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); /* the other threads have to run */
 	clock_advance(FLIGHT / (s->slow->shared ? 1 : atomic_load(&s->slow->streams)));
 	raise_to(&s->slow->most_segments, atomic_load(&s->slow->files->segments));
 	return got;

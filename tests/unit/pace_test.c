@@ -78,7 +78,7 @@ static void one_where_the_link_is_slow(void **state)
 		before = now;
 	}
 	assert_int_equal(l.highest, 4);
-	/* After 10, 20 and 40 seconds. */
+	/* Again after 20 and 40 seconds. */
 	assert_in_range(tries, 1, 4);
 }
 
@@ -88,6 +88,17 @@ static void one_that_is_fast_is_left_alone(void **state)
 
 	(void)state;
 	begin(&l, 12 * MB, 100 * MB);
+	pass(&l, 60 * NS_PER_S);
+	assert_int_equal(l.highest, 1);
+}
+
+static void one_where_bytes_stand_in_line(void **state)
+{
+	struct link l;
+
+	(void)state;
+	begin(&l, 900 * KB, 100 * MB);
+	l.now.full = true;
 	pass(&l, 60 * NS_PER_S);
 	assert_int_equal(l.highest, 1);
 }
@@ -139,7 +150,7 @@ static void a_seek_begins_anew_and_a_doubt_waits(void **state)
 	pace_restart(&l.pace);
 	pace_hold(&l.pace, l.now.at);
 	l.now.streams = 1;
-	assert_int_equal(pass(&l, 9 * NS_PER_S), 1);
+	assert_int_equal(pass(&l, 19 * NS_PER_S), 1);
 	assert_int_equal(pass(&l, 9 * NS_PER_S), MOST);
 }
 
@@ -150,6 +161,7 @@ int main(void)
 		cmocka_unit_test(no_more_than_pay),
 		cmocka_unit_test(one_where_the_link_is_slow),
 		cmocka_unit_test(one_that_is_fast_is_left_alone),
+		cmocka_unit_test(one_where_bytes_stand_in_line),
 		cmocka_unit_test(one_that_grows_is_left_alone),
 		cmocka_unit_test(one_for_a_reader_that_is_slow_itself),
 		cmocka_unit_test(one_again_when_nothing_holds_it_back_any_more),
