@@ -143,6 +143,9 @@ struct stream_ops {
 	ssize_t (*send)(struct stream *s, int fd, int64_t at, size_t n, bool wait,
 			const struct opctx *ctx);
 	void (*park)(struct stream *s);
+	/* Read streams; may be NULL.  Do bytes stand in line on their way to us, longer than the
+	 * way itself takes?  The link is then full: more streams would only share it. */
+	bool (*queued)(struct stream *s);
 	/* Write streams: end of data; wait for the server's final reply.  0 means that it said yes.
 	 *
 	 * `settle` (may be NULL) is what the caller would ask by remote_settle() next.  Where the
@@ -201,6 +204,7 @@ int stream_write(struct stream *s, const void *from, size_t n, const struct opct
 ssize_t stream_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
 		    const struct opctx *ctx);
 void stream_park(struct stream *s);
+bool stream_queued(struct stream *s); /* false where it is not known */
 int stream_finish(struct stream *s, struct settle *settle, const struct opctx *ctx);
 void stream_close(struct stream *s);
 

@@ -2,7 +2,7 @@
  *
  * Order, outermost first; none is ever held across the network or a reply to the kernel:
  *
- *     file -> reader -> tree -> { pool, prefetch, notify, journal }
+ *     file -> reader -> tree -> { pool, prefetch, notify, journal, writeback, crew }
  *
  * A field says GUARDED_BY(its lock); a function that needs a lock held says REQUIRES(it) and its
  * name ends in _locked.  Conditions are waited for in slices, so that an interrupt or a deadline in

@@ -18,6 +18,8 @@ struct opctx {
 	int cancel_fd;		      /* polled beside the sockets; -1: none */
 	bool background; /* looking ahead: may only use a connection that nobody else wants;
 			  * -EAGAIN at once when there is none */
+	bool lasting;	 /* in the background, but for seconds: leaves a connection free, and a
+			  * stream of it ends with -ESTALE as soon as anybody waits for one */
 };
 
 /* An opctx that cannot be interrupted and ends after `ns` (or OPCTX_FOREVER). */

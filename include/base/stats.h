@@ -25,6 +25,7 @@ enum stat_id {
 	STAT_PREFETCH_BYTES,   /* bytes of them */
 	STAT_PREFETCH_HITS,    /* files or listings fetched ahead and then asked for */
 	STAT_PREFETCH_WASTE,   /* bytes fetched ahead and thrown away unread */
+	STAT_SEGMENTS,	       /* pieces of big files fetched beside their reader's stream */
 	STAT_COUNT
 };
 

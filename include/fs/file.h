@@ -62,7 +62,8 @@ struct files {
 	bool back;		     /* write=back: a close promises; else it stores */
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 	enum inplace inplace;
-	LIST_HEAD(, file) open; /* under tree.lock */
+	LIST_HEAD(, file) open;	   /* under tree.lock */
+	_Atomic unsigned segments; /* in memory, of all crews */
 };
 
 enum file_state { FILE_CLEAN, FILE_DIRTY, FILE_COMMITTING, FILE_FAILED, FILE_ORPHAN };

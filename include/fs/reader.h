@@ -11,7 +11,9 @@
  *
  * The file is identified by the size and mtime it had when it was opened.  When a stream has to be
  * opened again (lost, stolen, sought) and the server's file is no longer that one, reads fail with
- * -EIO: never a mixture of two versions. */
+ * -EIO: never a mixture of two versions.
+ *
+ * What one stream is too slow for, fs/crew brings by several; to the window it is one stream. */
 #ifndef FTPFS_FS_READER_H
 #define FTPFS_FS_READER_H
 

@@ -44,6 +44,8 @@ ssize_t data_send_file(struct data *d, int fd, int64_t at, size_t n, short *want
  * unread bytes (TLS 1.3 tickets) resets the connection and loses the tail of an upload. */
 int data_finish(struct data *d, short *want);
 /* Has the peer ended, with nothing left to read?  Never waits. */
+/* Does what comes stand in line on the way longer than an empty way takes? */
+bool data_queued(const struct data *d);
 bool data_at_end(struct data *d);
 void data_close(struct data *d);
 /* The same for a transfer that is given up: what has not arrived by now never will. */

@@ -9,7 +9,8 @@
  *     always: opening + idle + held + parked <= limit <= max_conns
  *
  * Foreground transfers never take the last slot, so a long copy cannot freeze `ls`; work in the
- * background (opctx.background) gets a session only when nobody waits for one.  The limit is
+ * background (opctx.background) gets a session only when nobody waits for one; what lasts there
+ * leaves the last slot and ends when somebody waits.  The limit is
  * learned: a login refused with "too many connections" lowers it to what is open and the caller
  * queues.
  *
@@ -47,6 +48,10 @@ int pool_get_first(struct pool *p, struct session **out, enum login_failure *fai
 		   struct buf *why, const struct opctx *ctx);
 /* Give it back; a broken one is closed. */
 void pool_put(struct pool *p, struct session *s);
+
+/* Is a lasting transfer of the background (opctx.lasting) to end, for somebody who waits?  One is
+ * told for each who does. */
+bool pool_wants_back(struct pool *p, struct session *s);
 
 /* HELD -> PARKED.  *data stays the caller's, but is closed (fd -1) by whoever steals the session.
  */

@@ -23,6 +23,7 @@ static const char *const names[STAT_COUNT] = {
 	[STAT_PREFETCH_BYTES] = "prefetch_bytes",
 	[STAT_PREFETCH_HITS] = "prefetch_hits",
 	[STAT_PREFETCH_WASTE] = "prefetch_waste",
+	[STAT_SEGMENTS] = "segments",
 };
 
 void stats_add(enum stat_id id, int64_t n)

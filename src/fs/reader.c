@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "file_private.h"
+#include "fs/crew.h"
 
 /* The window is a ring: byte x of the file is at x & (cap - 1), so it slides without moving bytes.
  *
@@ -58,6 +59,9 @@ struct reader {
 	bool opened;		  /* a stream was open before.  Of the puller */
 	bool lost;		  /* ... and broke: look before the next one.  Of the puller */
 	int64_t checked_at;	  /* monotonic ns: the version was right.  Of the puller */
+	struct crew *crew;	  /* NULL: the file is small, or no memory.  Of the puller */
+	bool led;    /* the bytes before hi are the crew's, it has more.  Of the puller */
+	bool sought; /* the crew is still where the window was.  Of the puller */
 };
 
 int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out)
@@ -87,6 +91,7 @@ void reader_drop(struct reader *r)
 		return;
 	if (r->stream)
 		stream_close(r->stream);
+	crew_destroy(r->crew);
 	cond_destroy(&r->moved);
 	mutex_destroy(&r->lock);
 	free(r->ring);
@@ -304,6 +309,32 @@ static ssize_t fetch(struct reader *r, char *to, size_t n, int64_t at, const str
 	}
 }
 
+/* The next bytes at hi: from the crew, or by the reader's own stream. */
+static ssize_t next_bytes(struct reader *r, char *to, size_t n, int64_t at, const struct opctx *ctx)
+{
+	int64_t begun = clock_monotonic();
+	ssize_t got, own = 0;
+
+	if (!r->crew && (r->size < CREW_WORTH || crew_create(r->file, r->size, r->mtime, &r->crew)))
+		return fetch(r, to, n, at, ctx);
+	if (r->sought)
+		crew_stop(r->crew);
+	r->sought = false;
+	got = crew_read(r->crew, to, &n, at, ctx);
+	if (got == -ESTALE) {
+		crew_stop(r->crew);
+		r->lost = true;
+		got = 0;
+	}
+	r->led = got > 0;
+	if (got > 0)
+		close_stream(r);
+	if (got == 0)
+		got = own = fetch(r, to, n, at, ctx);
+	crew_tell(r->crew, clock_monotonic() - begun, own > 0 ? (size_t)own : 0, r->stream);
+	return got;
+}
+
 /* Put the window where w can be served from: at its own offset, or at that of a read that waits a
  * little before it, since the kernel's read-ahead arrives in any order. */
 static void seek_locked(struct reader *r, const struct want *w) REQUIRES(r->lock)
@@ -316,7 +347,8 @@ static void seek_locked(struct reader *r, const struct want *w) REQUIRES(r->lock
 		if (o->at < o->end && o->at < at && o->at >= w->at - READER_SKIP)
 			at = o->at;
 	r->lo = r->hi = at;
-	r->eof = false;
+	r->eof = r->led = false;
+	r->sought = true;
 	close_stream(r);
 }
 
@@ -329,14 +361,15 @@ static int pull_locked(struct reader *r, const struct want *w, const struct opct
 	ssize_t got;
 	int rc;
 
-	if (w->at < r->lo || w->at > r->hi + READER_SKIP || (!r->stream && w->at != r->hi))
+	if (w->at < r->lo || w->at > r->hi + READER_SKIP ||
+	    (!r->stream && !r->led && w->at != r->hi))
 		seek_locked(r, w);
 	rc = make_room_locked(r, &to, &n);
 	if (rc)
 		return rc;
 	r->pulling = true;
 	mutex_unlock(&r->lock);
-	got = fetch(r, to, n, r->hi, ctx);
+	got = next_bytes(r, to, n, r->hi, ctx);
 	mutex_lock(&r->lock);
 	r->pulling = false;
 	if (got > 0)

@@ -264,6 +264,18 @@ int data_finish(struct data *d, short *want)
 	}
 }
 
+/* The round trip of the handshake, when nothing of ours was on the way, against that of the bytes
+ * that come now.  A millisecond is a busy machine. */
+bool data_queued(const struct data *d)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof info;
+
+	if (d->fd < 0 || getsockopt(d->fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+		return false;
+	return info.tcpi_rtt > 0 && info.tcpi_rcv_rtt > 2 * info.tcpi_rtt + 1000;
+}
+
 /* Under TLS the end is a record (close_notify) that has to be read to be seen. */
 static bool tls_at_end(SSL *ssl)
 {

@@ -136,6 +136,27 @@ static int unpark(struct transfer *t)
 	return rc;
 }
 
+/* Has every byte come, though the FIN behind them has not?  Some servers name the size of the whole
+ * file, some what was to come. */
+static bool all_received(const struct transfer *t)
+{
+	return t->opening >= 0 &&
+	       (t->received == t->opening || t->received + t->from == t->opening);
+}
+
+/* The transfer ends early, and the session goes back. */
+static void cut(struct transfer *t)
+{
+	bool end = data_at_end(&t->d) || all_received(t);
+
+	data_close(&t->d);
+	session_owe(t->x.s, end ? OWED_FINAL : OWED_CUT);
+	if (!end)
+		stats_add(STAT_CUTS, 1);
+	/* Behind a transfer that may still be running nothing must be sent. */
+	transfer_let_go(t, end);
+}
+
 static ssize_t transfer_read(struct stream *stream, void *to, size_t n, const struct opctx *ctx)
 {
 	struct transfer *t = (struct transfer *)stream;
@@ -146,6 +167,10 @@ static ssize_t transfer_read(struct stream *stream, void *to, size_t n, const st
 	if (!t->x.s)
 		return t->ended && t->verdict / 100 == 2 ? 0 : -ECONNRESET;
 	t->x.ctx = ctx;
+	if (ctx->lasting && pool_wants_back(t->x.ftp->pool, t->x.s)) {
+		cut(t);
+		return -ESTALE;
+	}
 	if ((rc = skip_bytes(t)) != 0)
 		return rc;
 	return t->x.s ? pull(t, to, n) : 0;
@@ -161,28 +186,20 @@ static void transfer_park(struct stream *stream)
 	pool_park(t->x.ftp->pool, t->x.s, &t->d);
 }
 
-/* Has every byte come, though the FIN behind them has not?  Some servers name the size of the whole
- * file, some what was to come. */
-static bool all_received(const struct transfer *t)
-{
-	return t->opening >= 0 &&
-	       (t->received == t->opening || t->received + t->from == t->opening);
-}
-
 static void read_close(struct stream *stream)
 {
 	struct transfer *t = (struct transfer *)stream;
 
-	if (unpark(t) == 0 && t->x.s) {
-		bool end = data_at_end(&t->d) || all_received(t);
-		data_close(&t->d);
-		session_owe(t->x.s, end ? OWED_FINAL : OWED_CUT);
-		if (!end)
-			stats_add(STAT_CUTS, 1);
-		/* Behind a transfer that may still be running nothing must be sent. */
-		transfer_let_go(t, end);
-	}
+	if (unpark(t) == 0 && t->x.s)
+		cut(t);
 	transfer_free(t);
+}
+
+static bool transfer_queued(struct stream *stream)
+{
+	struct transfer *t = (struct transfer *)stream;
+
+	return !t->parked && data_queued(&t->d);
 }
 
 static int no_write(struct stream *s, const void *from, size_t n, const struct opctx *ctx)
@@ -209,6 +226,7 @@ static const struct stream_ops OPS = {
 	.write = no_write,
 	.send = no_send,
 	.park = transfer_park,
+	.queued = transfer_queued,
 	.finish = no_finish,
 	.close = read_close,
 };

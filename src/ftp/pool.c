@@ -112,13 +112,14 @@ struct slot *pool_free_slot_locked(struct pool *p)
 /* Small pools keep a session back from the background.  In larger ones some session comes free
  * every fraction of a round trip, and who waits in the foreground gets it: keeping one back would
  * only waste it. */
-static bool background_admitted_locked(const struct pool *p) REQUIRES(p->lock)
+static bool background_admitted_locked(const struct pool *p, bool lasting) REQUIRES(p->lock)
 {
 	unsigned busy = busy_locked(p);
+	bool fills = p->limit >= BACKGROUND_FILLS && !lasting;
 
 	if (p->waiting > 0)
 		return false;
-	return busy == 0 || busy + (p->limit >= BACKGROUND_FILLS ? 0 : 1) < p->limit;
+	return busy == 0 || busy + (fills ? 0 : 1) < p->limit;
 }
 
 /* A session that the keeper has in hand comes back sooner than another could log in, unless others
@@ -133,11 +134,11 @@ static bool minded_locked(const struct pool *p, enum purpose purpose) REQUIRES(p
 	return minded > p->waiting;
 }
 
-static bool admitted_locked(const struct pool *p, enum purpose purpose, bool background)
+static bool admitted_locked(const struct pool *p, enum purpose purpose, const struct opctx *ctx)
 	REQUIRES(p->lock)
 {
-	if (background)
-		return background_admitted_locked(p);
+	if (ctx->background)
+		return background_admitted_locked(p, ctx->lasting);
 	if (purpose == FOR_TRANSFER && p->limit > 1)
 		return transfers_locked(p) + 1 < p->limit;
 	return true;
@@ -148,6 +149,7 @@ static void hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
 {
 	slot->state = HELD;
 	slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
+	slot->lasting = ctx->lasting;
 	slot->wanted = clock_monotonic();
 	slot->taken = p->caps;
 	slot->session->caps = p->caps;
@@ -209,7 +211,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	struct data data = {.fd = -1};
 	bool opening = false;
 
-	if (!admitted_locked(p, purpose, ctx->background))
+	if (!admitted_locked(p, purpose, ctx))
 		return 0;
 	if ((slot = best_idle_locked(p, purpose))) {
 		if (purpose == FOR_TRANSFER && !ctx->background)
@@ -221,6 +223,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 		opening = true;
 		slot->state = OPENING;
 		slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
+		slot->lasting = ctx->lasting;
 	} else if (!ctx->background && (slot = longest_parked_locked(p))) {
 		*out = steal_locked(p, slot, purpose, &data, ctx);
 	} else {
@@ -355,7 +358,7 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 	assert(slot && slot->state == HELD);
 	merge_caps_locked(p, &s->caps, &slot->taken);
 	pool_debrief_locked(p, slot);
-	slot->transfer = slot->minded = false;
+	slot->transfer = slot->lasting = slot->yields = slot->minded = false;
 	if (broken) {
 		pool_free_slot_up_locked(p, slot);
 	} else {
@@ -374,6 +377,21 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 void pool_put(struct pool *p, struct session *s)
 {
 	pool_put_back(p, s, false);
+}
+
+bool pool_wants_back(struct pool *p, struct session *s)
+{
+	unsigned coming = 0;
+	bool wanted;
+
+	mutex_lock(&p->lock);
+	for (unsigned i = 0; i < p->max; i++)
+		coming += p->slots[i].state == IDLE || p->slots[i].yields;
+	wanted = p->waiting > coming;
+	if (wanted)
+		slot_of_locked(p, s)->yields = true;
+	mutex_unlock(&p->lock);
+	return wanted;
 }
 
 void pool_park(struct pool *p, struct session *s, struct data *data)

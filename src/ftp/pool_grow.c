@@ -35,7 +35,7 @@ bool pool_reserves_locked(const struct pool *p)
 	unsigned transfers = 0;
 
 	for (unsigned i = 0; i < p->max; i++)
-		transfers += p->slots[i].transfer &&
+		transfers += (p->slots[i].transfer || p->slots[i].lasting) &&
 			     (p->slots[i].state == HELD || p->slots[i].state == OPENING);
 	return transfers >= RESERVE_FROM;
 }
@@ -45,7 +45,7 @@ bool pool_reserves_locked(const struct pool *p)
 static bool reserve_wanted_locked(const struct pool *p) REQUIRES(p->lock)
 {
 	for (unsigned i = 0; i < p->max; i++)
-		if (p->slots[i].state == OPENING && !p->slots[i].transfer)
+		if (p->slots[i].state == OPENING && !p->slots[i].transfer && !p->slots[i].lasting)
 			return false;
 	return pool_reserves_locked(p) && pool_count_locked(p, IDLE) == 0 &&
 	       pool_open_locked(p) < p->limit;

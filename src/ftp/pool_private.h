@@ -13,6 +13,8 @@ struct slot {
 	enum slot_state state;
 	bool minded;   /* the keeper has it: back in a moment, or as soon as it is logged in */
 	bool transfer; /* held or parked for a transfer of the foreground */
+	bool lasting;  /* held for a transfer of seconds in the background */
+	bool yields;   /* ... which was told to end */
 	bool probes;   /* its holder finds out whether the server can open data connections */
 	struct session *session;
 	struct data *data; /* PARKED: the owner's */

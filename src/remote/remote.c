@@ -156,6 +156,11 @@ ssize_t stream_send(struct stream *s, int fd, int64_t at, size_t n, bool wait,
 	return s->ops->send(s, fd, at, n, wait, ctx);
 }
 
+bool stream_queued(struct stream *s)
+{
+	return s->ops->queued && s->ops->queued(s);
+}
+
 void stream_park(struct stream *s)
 {
 	s->ops->park(s);

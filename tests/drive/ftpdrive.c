@@ -2,7 +2,8 @@
  *
  * One operation a line, words separated by one space, each percent-encoded; one line of JSON an
  * answer.  Words before the operation change how it runs: "@TAG" in a thread of its own (the answer
- * carries the tag), "within:MS" with a deadline, "background" as looking ahead does.  Bytes of
+ * carries the tag), "within:MS" with a deadline, "background" as looking ahead does,
+ * "lasting" as one of several streams of a big file does.  Bytes of
  * names and of content appear in the JSON as the characters U+0000..U+00FF. */
 #include <errno.h>
 #include <getopt.h>
@@ -87,6 +88,8 @@ static bool parse_prefix(struct job *j, const char *word)
 		j->ctx.deadline = clock_monotonic() + atoll(word + 7) * NS_PER_MS;
 	else if (strcmp(word, "background") == 0)
 		j->ctx.background = true;
+	else if (strcmp(word, "lasting") == 0)
+		j->ctx.background = j->ctx.lasting = true;
 	else
 		return false;
 	return true;

@@ -130,6 +130,37 @@ def test_looking_ahead_never_waits():
         drive.ok("close", 0)
 
 
+def test_what_lasts_in_the_background_leaves_a_connection():
+    with mounted(VSFTPD, FILES, drive={"conns": 6}) as (server, drive):
+        for i in range(5):
+            # EAGAIN while the keeper logs in the one that is left to others.
+            errors = (drive.error("lasting", "open", i, "/b", 0) for _ in range(10000))
+            assert next(error for error in errors if error != "EAGAIN") is None
+        server.wait_alive(6)
+        assert drive.error("lasting", "open", 5, "/b", 0) == "EAGAIN"
+        assert drive.ok("list", "/d")["ms"] < 2000
+        for i in range(5):
+            assert drive.ok("lasting", "pull", i, 1000)["bytes"] == 1000
+            drive.ok("close", i)
+        assert len(server.sessions) == 6
+
+
+def test_what_lasts_in_the_background_ends_for_one_who_waits():
+    with mounted(VSFTPD, FILES, drive={"conns": 3}) as (server, drive):
+        for i in range(2):
+            drive.ok("lasting", "open", i, "/b", 0)
+        drive.ok("open", 2, "/b", 0)
+        drive.start("ls", "list", "/d")
+        errors = (drive.error("lasting", "pull", 0, 1000) for _ in range(10000))
+        assert next(filter(None, errors)) == "ESTALE"
+        assert drive.finish("ls")["error"] is None
+        assert drive.ok("lasting", "pull", 1, 1000)["bytes"] == 1000  # one for one
+        for i in range(3):
+            drive.ok("close", i)
+        assert drive.ok("read", "/s")["data"] == "hello"
+        assert len(server.sessions) == 3
+
+
 def test_idle_sessions_are_kept_alive():
     with mounted(VSFTPD, FILES) as (server, drive):
         mark = server.mark()
