@@ -3,11 +3,12 @@
  *
  *     CLOSED -> OPEN(at hi) -> ... -> EOF | FAILED(errno)
  *
- * The window holds [lo, hi) of the file; the stream stands at hi.  A read inside it is a copy.  A
- * read a little ahead reads through; anywhere else cuts the stream and opens another at its own
- * offset. One thread pulls (`pulling`; the lock is dropped meanwhile), the others wait on `moved`:
- * the kernel's read-ahead arrives concurrently and out of order, so a request slightly ahead of hi
- * waits for the puller before it decides that it is a seek.
+ * The window holds [lo, kept) of the file; the stream stands at hi, which is kept unless large
+ * reads went past the window.  A read inside it is a copy, a large read at hi is received where it
+ * is wanted.  A read a little ahead reads through; anywhere else cuts the stream and opens another
+ * at its own offset. One thread pulls (`pulling`; the lock is dropped meanwhile), the others wait
+ * on `moved`: the kernel's read-ahead arrives concurrently and out of order, so a request slightly
+ * ahead of hi waits for the puller before it decides that it is a seek.
  *
  * The file is identified by the size and mtime it had when it was opened.  When a stream has to be
  * opened again (lost, stolen, sought) and the server's file is no longer that one, reads fail with

@@ -15,12 +15,15 @@
 
 /* The window is a ring: byte x of the file is at x & (cap - 1), so it slides without moving bytes.
  *
- *        lo                hi          lo + cap
+ *        lo              kept, hi       lo + cap
  *        |---- can be read -|-- pulled --|
  *
  * It begins small and doubles while the reads go on, so that a thousand small files do not cost a
- * thousand windows. */
-enum { WINDOW_FIRST = 16 << 10 };
+ * thousand windows.
+ *
+ * A large read that stands where the stream does takes its bytes past the ring, from the socket to
+ * the answer.  hi moves on and the ring keeps what it has, for a read that was overtaken. */
+enum { WINDOW_FIRST = 16 << 10, STRAIGHT_MIN = 64 << 10 };
 
 /* A seek trusts a check of the file's version for so long; a lost stream never does. */
 #define CHECK_TRUST (NS_PER_S)
@@ -36,6 +39,8 @@ struct want {
 	struct want *next;
 	char *to;
 	int64_t at, end; /* [at, end) is still to be copied */
+	bool large;	 /* goes past the ring, to its last byte: so the next one stands where the
+			  * stream does, too */
 };
 
 struct reader {
@@ -50,9 +55,10 @@ struct reader {
 	struct want *wants GUARDED_BY(lock);
 	char *ring GUARDED_BY(lock);
 	size_t cap GUARDED_BY(lock);
-	int64_t lo GUARDED_BY(lock), hi GUARDED_BY(lock);
-	bool eof GUARDED_BY(lock);   /* the file ends at hi */
-	int failed GUARDED_BY(lock); /* another version: for good */
+	int64_t lo GUARDED_BY(lock), kept GUARDED_BY(lock); /* [lo, kept) is in the ring */
+	int64_t hi GUARDED_BY(lock);			    /* where the stream stands */
+	bool eof GUARDED_BY(lock);			    /* the file ends at hi */
+	int failed GUARDED_BY(lock);			    /* another version: for good */
 	int64_t gave_up_at
 		GUARDED_BY(lock); /* monotonic ns: a read waited in vain; 0: none since */
 	struct stream *stream;	  /* at hi; NULL: closed.  Of the puller */
@@ -107,9 +113,9 @@ static void close_stream(struct reader *r)
 
 static void copy_out_locked(struct reader *r, struct want *w) REQUIRES(r->lock)
 {
-	while (w->at < w->end && w->at >= r->lo && w->at < r->hi) {
+	while (w->at < w->end && w->at >= r->lo && w->at < r->kept) {
 		size_t where = (size_t)w->at & (r->cap - 1);
-		int64_t n = (w->end < r->hi ? w->end : r->hi) - w->at;
+		int64_t n = (w->end < r->kept ? w->end : r->kept) - w->at;
 
 		if (n > (int64_t)(r->cap - where))
 			n = (int64_t)(r->cap - where);
@@ -170,6 +176,8 @@ static int make_room_locked(struct reader *r, char **to, size_t *n) REQUIRES(r->
 	int64_t want = READER_PULL;
 	size_t where;
 
+	if (r->kept != r->hi)
+		r->lo = r->kept = r->hi;
 	if (!r->cap || (r->hi - r->lo + want > (int64_t)r->cap && r->cap < READER_WINDOW)) {
 		int rc = grow_locked(r);
 
@@ -346,25 +354,26 @@ static void seek_locked(struct reader *r, const struct want *w) REQUIRES(r->lock
 	for (struct want *o = r->wants; o; o = o->next)
 		if (o->at < o->end && o->at < at && o->at >= w->at - READER_SKIP)
 			at = o->at;
-	r->lo = r->hi = at;
+	r->lo = r->kept = r->hi = at;
 	r->eof = r->led = false;
 	r->sought = true;
 	close_stream(r);
 }
 
 /* One pull for w: 0 or -errno.  The lock is dropped meanwhile. */
-static int pull_locked(struct reader *r, const struct want *w, const struct opctx *ctx)
-	REQUIRES(r->lock)
+static int pull_locked(struct reader *r, struct want *w, const struct opctx *ctx) REQUIRES(r->lock)
 {
-	char *to;
-	size_t n;
+	bool straight;
+	char *to = w->to;
+	size_t n = (size_t)(w->end - w->at);
 	ssize_t got;
 	int rc;
 
-	if (w->at < r->lo || w->at > r->hi + READER_SKIP ||
+	if (w->at < r->hi || w->at > r->hi + READER_SKIP ||
 	    (!r->stream && !r->led && w->at != r->hi))
 		seek_locked(r, w);
-	rc = make_room_locked(r, &to, &n);
+	straight = w->at == r->hi && w->large;
+	rc = straight ? 0 : make_room_locked(r, &to, &n);
 	if (rc)
 		return rc;
 	r->pulling = true;
@@ -374,12 +383,19 @@ static int pull_locked(struct reader *r, const struct want *w, const struct opct
 	r->pulling = false;
 	if (got > 0)
 		r->hi += got;
+	if (straight && got > 0) {
+		w->to += got;
+		w->at += got;
+	} else if (!straight) {
+		r->kept = r->hi;
+	}
 	/* All the bytes are there: what the server says about the end is of no use to anybody. */
 	if (got == 0 || (r->size >= 0 && r->hi >= r->size)) {
 		r->eof = true;
 		close_stream(r);
 	}
-	serve_locked(r);
+	if (!straight)
+		serve_locked(r);
 	return got < 0 ? (int)got : 0;
 }
 
@@ -431,6 +447,7 @@ ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const stru
 		w.end = r->size;
 	if (w.at >= w.end)
 		return 0;
+	w.large = w.end - w.at >= STRAIGHT_MIN;
 	mutex_lock(&r->lock);
 	w.next = r->wants;
 	r->wants = &w;

@@ -173,7 +173,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
 	struct request r;
-	char *bytes = malloc(size ? size : 1);
+	char *bytes = worker_bytes(size ? size : 1);
 
 	(void)ino;
 	if (!bytes) {
@@ -187,7 +187,7 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		reply_status(req, (int)n);
 	else
 		fuse_reply_buf(req, bytes, (size_t)n);
-	free(bytes);
+	worker_give_back(bytes);
 }
 
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t size, off_t off,

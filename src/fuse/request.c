@@ -13,41 +13,66 @@
 
 #include "base/clock.h"
 
+/* What a thread keeps for its answers; a larger one is rare. */
+enum { ROOM = 512 << 10 };
+
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static bool key_made;
 
-static void canceller_free(void *arg)
+static void worker_free(void *arg)
 {
-	struct canceller *c = arg;
+	struct worker *w = arg;
 
-	if (c->fd >= 0)
-		close(c->fd);
-	free(c);
+	if (w->fd >= 0)
+		close(w->fd);
+	free(w->bytes);
+	free(w);
 }
 
 static void make_key(void)
 {
-	key_made = pthread_key_create(&key, canceller_free) == 0;
+	key_made = pthread_key_create(&key, worker_free) == 0;
 }
 
-struct canceller *canceller_of_thread(void)
+struct worker *worker_of_thread(void)
 {
 	pthread_once(&key_once, make_key);
 	if (!key_made)
 		return NULL;
-	struct canceller *c = pthread_getspecific(key);
-	if (c)
-		return c;
-	c = calloc(1, sizeof(*c));
-	if (!c)
+	struct worker *w = pthread_getspecific(key);
+	if (w)
+		return w;
+	w = calloc(1, sizeof(*w));
+	if (!w)
 		return NULL;
-	c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (pthread_setspecific(key, c) != 0) {
-		canceller_free(c);
+	w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (pthread_setspecific(key, w) != 0) {
+		worker_free(w);
 		return NULL;
 	}
-	return c;
+	return w;
+}
+
+/* Kept from one read to the next: fresh memory costs a page fault for every page of every answer.
+ */
+char *worker_bytes(size_t n)
+{
+	struct worker *w = n <= ROOM ? worker_of_thread() : NULL;
+
+	if (!w)
+		return malloc(n);
+	if (!w->bytes)
+		w->bytes = malloc(ROOM);
+	return w->bytes;
+}
+
+void worker_give_back(char *bytes)
+{
+	struct worker *w = worker_of_thread();
+
+	if (!w || bytes != w->bytes)
+		free(bytes);
 }
 
 static unsigned long long signal_set(const char *status, const char *field)
@@ -87,38 +112,38 @@ static bool asked_to_end(pid_t caller)
 
 static void on_interrupt(fuse_req_t req, void *arg)
 {
-	struct canceller *c = arg;
+	struct worker *w = arg;
 	uint64_t one = 1;
 
 	(void)req;
-	if (!asked_to_end(c->caller))
+	if (!asked_to_end(w->caller))
 		return;
-	atomic_store(&c->cancelled, true);
+	atomic_store(&w->cancelled, true);
 	/* Cannot fail in a way that matters: the flag is what counts, the descriptor ends the wait.
 	 */
-	if (c->fd >= 0 && write(c->fd, &one, sizeof(one)) < 0)
+	if (w->fd >= 0 && write(w->fd, &one, sizeof(one)) < 0)
 		return;
 }
 
-void canceller_watch(struct canceller *c, fuse_req_t req)
+void worker_watch(struct worker *w, fuse_req_t req)
 {
-	c->caller = fuse_req_ctx(req)->pid;
-	fuse_req_interrupt_func(req, on_interrupt, c);
+	w->caller = fuse_req_ctx(req)->pid;
+	fuse_req_interrupt_func(req, on_interrupt, w);
 }
 
 /* libfuse calls on_interrupt with the request locked: after this it is not running and will not. */
-void canceller_rest(struct canceller *c, fuse_req_t req)
+void worker_rest(struct worker *w, fuse_req_t req)
 {
 	uint64_t count;
 
 	fuse_req_interrupt_func(req, NULL, NULL);
-	if (!atomic_load(&c->cancelled))
+	if (!atomic_load(&w->cancelled))
 		return;
-	if (c->fd >= 0 && read(c->fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
-		close(c->fd);
-		c->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->fd >= 0 && read(w->fd, &count, sizeof(count)) < 0 && errno != EAGAIN) {
+		close(w->fd);
+		w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	atomic_store(&c->cancelled, false);
+	atomic_store(&w->cancelled, false);
 }
 
 void request_begin(struct request *r, fuse_req_t req, enum patience patience)
@@ -127,18 +152,18 @@ void request_begin(struct request *r, fuse_req_t req, enum patience patience)
 	r->mount = fuse_req_userdata(req);
 	r->fs = r->mount->fs;
 	r->ctx = opctx_for(patience == BOUNDED ? r->mount->conf.timeout : OPCTX_FOREVER);
-	r->canceller = canceller_of_thread();
-	if (r->canceller) {
-		r->ctx.cancelled = &r->canceller->cancelled;
-		r->ctx.cancel_fd = r->canceller->fd;
-		canceller_watch(r->canceller, req);
+	r->worker = worker_of_thread();
+	if (r->worker) {
+		r->ctx.cancelled = &r->worker->cancelled;
+		r->ctx.cancel_fd = r->worker->fd;
+		worker_watch(r->worker, req);
 	}
 }
 
 void request_end(struct request *r)
 {
-	if (r->canceller)
-		canceller_rest(r->canceller, r->req);
+	if (r->worker)
+		worker_rest(r->worker, r->req);
 }
 
 struct node *request_node(const struct request *r, fuse_ino_t ino)

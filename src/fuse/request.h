@@ -23,10 +23,11 @@ struct mount {
 
 /* One per worker thread, made at its first request and freed when the thread ends (the only state
  * of this floor that is not in struct mount). */
-struct canceller {
+struct worker {
 	atomic_bool cancelled;
 	int fd;	      /* eventfd, readable once cancelled; -1: out of descriptors */
 	pid_t caller; /* of the request being served */
+	char *bytes;  /* for answers; ROOM of them, or NULL */
 };
 
 /* How long a request may take. */
@@ -40,16 +41,20 @@ struct request {
 	fuse_req_t req;
 	struct mount *mount;
 	struct fs *fs;
-	struct canceller *canceller; /* NULL: out of memory, cannot be interrupted */
+	struct worker *worker; /* NULL: out of memory, cannot be interrupted */
 	struct opctx ctx;
 };
 
 void request_begin(struct request *r, fuse_req_t req, enum patience patience);
 void request_end(struct request *r); /* always before the reply: the request is gone after it */
 
-struct canceller *canceller_of_thread(void);
-void canceller_watch(struct canceller *c, fuse_req_t req);
-void canceller_rest(struct canceller *c, fuse_req_t req);
+/* n bytes for one answer, not cleared; NULL: out of memory.  Given back when it is sent. */
+char *worker_bytes(size_t n);
+void worker_give_back(char *bytes);
+
+struct worker *worker_of_thread(void);
+void worker_watch(struct worker *w, fuse_req_t req);
+void worker_rest(struct worker *w, fuse_req_t req);
 
 struct node *request_node(const struct request *r, fuse_ino_t ino);
 fuse_ino_t mount_ino(const struct mount *m, const struct node *n);
