@@ -3,6 +3,7 @@
  *     what changed                    how                           dialogue
  *     empty now                       STOR of 0 bytes               STOR
  *     new, or the server's is empty   STOR under its name           STOR
+ *     new, sent while it is written   STOR to a temporary sibling   STOR.. RNFR RNTO
  *     only grew, at the end           SIZE must be what it was      SIZE.. APPE
  *     little of a big file            SIZE and time, too: patched   SIZE.. REST STOR ...
  *     anything else                   STOR to a temporary sibling   STOR.. RNFR RNTO
@@ -37,9 +38,10 @@ bool commit_is_temp(const char *name);
  * thread's commit first. */
 int commit_file(struct file *f, const struct opctx *ctx);
 
-/* Give newly written bytes to the STOR (or APPE) that follows a sequential writer; starts it when
- * enough has been written (COMMIT_STREAM_AFTER).  A failure here is not the writer's error: the
- * upload is dropped and commit_file() sends everything again, or reports. */
+/* Give newly written bytes to the STOR that follows the sequential writer of a new file; starts it
+ * when enough has been written (COMMIT_STREAM_AFTER).  It goes to a temporary sibling: nobody shall
+ * see half of it under its name, whatever happens to us.  A failure here is not the writer's error:
+ * the upload is dropped and commit_file() sends everything again, or reports. */
 enum { COMMIT_STREAM_AFTER = 1 << 20 };
 void commit_follow(struct file *f, const struct opctx *ctx);
 /* Drop a following upload (the writer went elsewhere). */

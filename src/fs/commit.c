@@ -223,6 +223,9 @@ void commit_follow(struct file *f, const struct opctx *ctx)
 	upload_begin_locked(&c, f, ctx);
 	mutex_unlock(&f->lock);
 	rc = upload_some(&c);
+	/* What it has left may be what fills the server's disk. */
+	if (rc && rc != -EINTR && !remote_link_error(rc))
+		upload_discard_temp(&c);
 	mutex_lock(&f->lock);
 	upload_end_locked(&c, f);
 	f->no_follow = rc != 0;

@@ -20,7 +20,7 @@ static const struct phrase PHRASES[] = {
 	{"disk full", ENOSPC},
 	/* vsftpd and Pure-FTPd name no reason for a failed write: that is what a full disk looks
 	   like. */
-	{"writing to local file", ENOSPC},
+	{"writing to local ", ENOSPC},
 	{"error during write", ENOSPC},
 	{"quota", EDQUOT},
 	{"not empty", ENOTEMPTY},
