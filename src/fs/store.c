@@ -320,13 +320,28 @@ static int send_spool(struct commit *c, bool follow)
 	return n < 0 ? (int)n : 0;
 }
 
+/* Never the last connection, and none that somebody waits for: it is held for as long as the writer
+ * likes, and whoever closes a file must find one. */
+static int open_follower(struct commit *c)
+{
+	const struct opctx *ctx = c->ctx;
+	struct opctx modest = *ctx;
+	int rc;
+
+	modest.background = modest.lasting = true;
+	c->ctx = &modest;
+	c->aside = true;
+	rc = open_upload(c);
+	c->ctx = ctx;
+	return rc;
+}
+
 int upload_some(struct commit *c)
 {
 	int rc = find_path(c);
 
-	c->aside = true;
 	if (rc == 0 && !c->stored.upload)
-		rc = open_upload(c);
+		rc = open_follower(c);
 	if (rc == 0)
 		rc = send_spool(c, true);
 	if (rc)

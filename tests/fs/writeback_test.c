@@ -401,6 +401,7 @@ static void test_the_next_mount_keeps_the_promise(void **state)
 	serve("/edited", "0123456789");
 	serve("/grown", "begin");
 	look("x");
+	server_is_gone(true);
 	save("new", "content");
 	assert_int_equal(fs_setattr(fs, look("new"), NULL, FS_SET_MTIME, &want, &attr, &ctx), 0);
 	edit("edited", "abc", 3);
@@ -429,6 +430,7 @@ static void test_a_rename_is_promised_too(void **state)
 {
 	(void)state;
 	serve("/target", "old");
+	server_is_gone(true);
 	save("a", "content");
 	save("b", "other");
 	assert_int_equal(fs_rename(fs, fs_root(fs), "a", fs_root(fs), "target", 0, &ctx), 0);
@@ -465,6 +467,7 @@ static void test_both_survive_a_conflict(void **state)
 	(void)state;
 	struct conflicts c = {0};
 
+	server_is_gone(true);
 	save("file", "ours");
 	end_without_server();
 	mem_put(server, "/file", "somebody else's", 15);
@@ -483,6 +486,7 @@ static void test_an_edit_of_another_file_is_kept_aside(void **state)
 {
 	(void)state;
 	serve("/file", "0123456789");
+	server_is_gone(true);
 	edit("file", "abc", 3);
 	end_without_server();
 	mem_put(server, "/file", "somebody else's", 15);
@@ -498,6 +502,7 @@ static void test_an_edit_of_another_file_is_kept_aside(void **state)
 static void test_an_upload_that_was_cut_off_goes_on(void **state)
 {
 	(void)state;
+	server_is_gone(true);
 	save("half", "0123456789");
 	save("whole", "0123456789");
 	end_without_server();
@@ -514,6 +519,7 @@ static void test_an_edit_that_had_arrived_is_no_conflict(void **state)
 {
 	(void)state;
 	serve("/file", "0123456789");
+	server_is_gone(true);
 	edit("file", "abc", 3);
 	end_without_server();
 	mem_put(server, "/file", "012abc6789", 10);

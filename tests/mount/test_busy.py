@@ -87,3 +87,19 @@ def test_ls_beside_four_big_transfers(persona, tmp_path):
             subprocess.run(["fusermount3", "-uz", str(at)], check=False)
             if movers:
                 movers.end()
+
+
+@pytest.mark.parametrize("write", ["through", "back"])
+def test_more_files_being_written_than_connections(make, write):
+    """Their uploads follow the writers; whoever closes a file finds a connection all the same."""
+    server = make.server("vsftpd")
+    mount = make.mount(server, write=write, max_conns=3)
+    content = os.urandom(2 << 20)
+    files = [(mount.path / f"f{i}").open("wb", buffering=0) for i in range(6)]
+    for f in files:
+        f.write(content)
+    for f in reversed(files):
+        f.close()
+    world.run(world.FTPFS, "--sync", mount.path)
+    assert all((server.root / f"f{i}").read_bytes() == content for i in range(6))
+    assert len(os.listdir(server.root)) == 6
