@@ -184,7 +184,7 @@ static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 int commit_file(struct file *f, const struct opctx *ctx)
 {
 	bool more = true;
-	int rc = 0;
+	int rc = recover_check(f, ctx);
 
 	for (int round = 0; rc == 0 && more && round < ROUNDS_MAX; round++)
 		rc = commit_once(f, &more, ctx);

@@ -88,8 +88,10 @@ int file_before_remove(struct files *files, struct node *n, bool *on_server,
 		mutex_unlock(&files->tree->lock);
 		return 0;
 	}
+	rc = recover_check(f, ctx);
 	mutex_lock(&f->lock);
-	rc = file_wait_idle_locked(f, ctx);
+	if (rc == 0)
+		rc = file_wait_idle_locked(f, ctx);
 	if (rc == 0 && f->state != FILE_ORPHAN)
 		rc = bring_in_locked(f, ctx);
 	if (rc == 0)

@@ -5,11 +5,14 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "file_private.h"
 #include "fs/commit.h"
+
+enum { FILES_MAX = 100000 };
 
 #define PAUSE_FIRST NS_PER_S
 #define PAUSE_MAX   (60 * NS_PER_S)
@@ -35,6 +38,7 @@ struct writeback {
 	struct owing owing GUARDED_BY(lock);
 	unsigned hurried GUARDED_BY(lock); /* threads that wait for the queue */
 	int64_t hurry_since GUARDED_BY(lock);
+	uint64_t most;			  /* files at a time: each has a descriptor open */
 	unsigned ending GUARDED_BY(lock); /* files that are stored, and whose spools are going */
 	atomic_bool stop;
 	int cancel_fd; /* readable once stop is set */
@@ -92,6 +96,13 @@ static bool due_locked(const struct writeback *w, const struct owed_file *o, int
 	return !o->running && (o->due <= now || (w->hurried && o->tried < w->hurry_since));
 }
 
+static void hurry_locked(struct writeback *w, int64_t now) REQUIRES(w->lock)
+{
+	w->hurried++;
+	w->hurry_since = now;
+	cond_broadcast(&w->changed);
+}
+
 /* The next one to try; NULL: stopped. */
 static struct owed_file *next_owed(struct writeback *w)
 {
@@ -129,13 +140,6 @@ static bool finished(struct file *f)
 	bool done = !f->owed;
 	mutex_unlock(&f->lock);
 	return done;
-}
-
-static int try_once(struct file *f, const struct opctx *ctx)
-{
-	int rc = recover_check(f, ctx);
-
-	return rc || finished(f) ? rc : commit_file(f, ctx);
 }
 
 static void judge(struct writeback *w, struct owed_file *o, int rc)
@@ -182,7 +186,7 @@ static void *uploader(void *arg)
 	ctx.cancelled = &w->stop;
 	ctx.cancel_fd = w->cancel_fd;
 	while ((o = next_owed(w))) {
-		judge(w, o, try_once(o->file, &ctx));
+		judge(w, o, finished(o->file) ? 0 : commit_file(o->file, &ctx));
 	}
 	return NULL;
 }
@@ -204,12 +208,29 @@ static int write_down(struct file *f, struct promise *p)
 	return rc ? rc : journal_promise(f->files->journal, p, true);
 }
 
+/* As many as there may be are queued: whoever comes waits until one is stored. */
+static int await_place(struct writeback *w, const struct opctx *ctx)
+{
+	int rc = 0;
+
+	mutex_lock(&w->lock);
+	while (rc == 0 && w->owing.files >= w->most) {
+		hurry_locked(w, clock_monotonic());
+		rc = cond_wait_ctx(&w->changed, &w->lock, ctx);
+		w->hurried--;
+	}
+	mutex_unlock(&w->lock);
+	return rc;
+}
+
 int writeback_promise(struct writeback *w, struct file *f, const struct opctx *ctx)
 {
 	struct promise p;
 	uint64_t writes;
-	int rc;
+	int rc = await_place(w, ctx);
 
+	if (rc)
+		return rc;
 	mutex_lock(&f->lock);
 	rc = commit_may_begin_locked(f, ctx);
 	if (rc == 0 && unpromised_locked(f)) {
@@ -257,13 +278,6 @@ static struct owed_file *untried_locked(const struct writeback *w, int64_t since
 	if (o->running || o->tried < since)
 		break;
 	return o;
-}
-
-static void hurry_locked(struct writeback *w, int64_t now) REQUIRES(w->lock)
-{
-	w->hurried++;
-	w->hurry_since = now;
-	cond_broadcast(&w->changed);
 }
 
 int writeback_drain(struct writeback *w, const struct opctx *ctx)
@@ -321,7 +335,13 @@ void writeback_owing(struct writeback *w, struct owing *out)
 /* Nobody else knows w yet. */
 static void init_queue(struct writeback *w) UNCHECKED
 {
+	struct rlimit files;
+
 	TAILQ_INIT(&w->items);
+	w->most = FILES_MAX;
+	/* The other half is for sockets, and for what is being written. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur / 2 < w->most)
+		w->most = files.rlim_cur / 2;
 }
 
 int writeback_create(struct files *files, unsigned threads, struct writeback **out)

@@ -482,6 +482,34 @@ static void test_both_survive_a_conflict(void **state)
 	assert_reads("file", "somebody else's");
 }
 
+static void test_nothing_overtakes_the_look_at_the_server(void **state)
+{
+	(void)state;
+	struct conflicts c = {0};
+	struct handle *h;
+	bool keep;
+
+	server_is_gone(true);
+	save("file", "ours");
+	save("gone", "ours");
+	end_without_server();
+	mem_put(server, "/file", "somebody else's", 15);
+	mem_put(server, "/gone", "ou", 2); /* a part of our upload */
+	fault_rate(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	mount_again();
+	assert_int_equal(fs_unlink(fs, fs_root(fs), "gone", &ctx), 0);
+	fault_clear(plan);
+	assert_int_equal(fs_open(fs, look("file"), O_WRONLY, &h, &keep, &ctx), 0);
+	assert_int_equal(fs_fsync(h, &ctx), 0);
+	fs_release(h);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "somebody else's");
+	mem_walk(server, "/", find_conflict, &c);
+	assert_int_equal(c.n, 1);
+	assert_stored(c.path, "ours");
+	assert_int_equal(names_on_server(), 2);
+}
+
 static void test_an_edit_of_another_file_is_kept_aside(void **state)
 {
 	(void)state;
@@ -622,6 +650,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_the_next_mount_keeps_the_promise),
 	TEST(test_a_rename_is_promised_too),
 	TEST(test_both_survive_a_conflict),
+	TEST(test_nothing_overtakes_the_look_at_the_server),
 	TEST(test_an_edit_of_another_file_is_kept_aside),
 	TEST(test_an_upload_that_was_cut_off_goes_on),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
