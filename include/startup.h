@@ -30,4 +30,8 @@ void background_ready(struct background *b);
 /* It does not: the parent ends with code too. */
 void background_failed(struct background *b, int code);
 
+/* Have umount(8) call our helper (sync.h).  Run by root it looks at the filesystem's magic number
+ * only, which says "fuse" and not whose, unless its own table names a helper for this mount. */
+void startup_announce_helper(const char *source, const char *mountpoint);
+
 #endif

@@ -235,7 +235,11 @@ static int build(struct house *h)
 	if ((code = make_fs(h)) != EXIT_OK || (code = probe(h)) != EXIT_OK)
 		return code;
 	recover(h);
-	return mount_attach(h->mount, h->mountpoint) < 0 ? EXIT_MOUNTPOINT : EXIT_OK;
+	if (mount_attach(h->mount, h->mountpoint) < 0)
+		return EXIT_MOUNTPOINT;
+	if (h->o->fs.write_back)
+		startup_announce_helper(h->o->url_shown, h->mountpoint);
+	return EXIT_OK;
 }
 
 /* What the mount did, for whoever asks with log=info. */

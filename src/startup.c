@@ -242,3 +242,27 @@ void background_failed(struct background *b, int code)
 	if (b->report >= 0)
 		report(b, code);
 }
+
+void startup_announce_helper(const char *source, const char *mountpoint)
+{
+	int status = 0;
+
+	if (geteuid() != 0)
+		return;
+	pid_t child = fork();
+	if (child == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		for (int fd = 0; null >= 0 && fd < 3; fd++)
+			dup2(null, fd);
+		/* Mounts nothing (-f), calls no helper (-i): writes the table. */
+		execlp("mount", "mount", "--no-canonicalize", "-i", "-f", "-t", "fuse.ftpfs", "-o",
+		       "uhelper=fuse.ftpfs", source, mountpoint, NULL);
+		_exit(127);
+	}
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (child < 0 || status != 0)
+		log_info("umount(8) will not wait for the server: ftpfs --sync %s does",
+			 mountpoint);
+}
