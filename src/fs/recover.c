@@ -390,6 +390,7 @@ static void keep_aside(struct file *f, const char *path)
 {
 	mutex_lock(&f->lock);
 	log_error("%s: changed on the server since a part of it was written here", path);
+	f->stored.patching = 0; /* into another file it would make no sense */
 	file_give_up_locked(f);
 	mutex_unlock(&f->lock);
 }
