@@ -91,7 +91,7 @@ def test_killed_and_mounted_again(make):
 
 def test_a_new_mount_takes_over_from_one_that_is_leaving(make):
     content = os.urandom(10 << 20)
-    wan = make.wan(rtt=5, rate=40)
+    wan = make.wan(subnet=1 + os.getpid() % 250, rtt=5, rate=40)
     server = make.server("vsftpd", address=wan.address, netns=wan.netns)
     cache = make.cache()
     mount = back(make, server, cache)
