@@ -44,7 +44,7 @@ static int start(struct fs *fs)
 				   .inplace = c->inplace,
 				   .timeout = c->timeout,
 				   .journal = c->journal,
-				   .back = c->write_back,
+				   .back = c->write_back && !c->read_only,
 				   .cache_size = c->cache_size};
 	if (!fs->spool_dir)
 		err = -ENOMEM;
@@ -52,7 +52,7 @@ static int start(struct fs *fs)
 		err = prefetch_create(&fs->tree, &fs->dircache, c->remote, c->prefetch_bytes,
 				      c->prefetch_threads, &fs->files.prefetch);
 	/* An earlier mount may have promised what this one must store. */
-	if (!err && c->journal && (c->write_back || journal_count(c->journal) > 0))
+	if (!err && c->journal && !c->read_only && (c->write_back || journal_count(c->journal) > 0))
 		err = writeback_create(&fs->files, c->uploads ? c->uploads : 1,
 				       &fs->files.writeback);
 	if (err) {

@@ -226,13 +226,19 @@ static int drop_superseded(struct fs *fs, struct promise *v, size_t n)
 int recover_all(struct fs *fs, const struct opctx *ctx)
 {
 	struct promise *v;
-	size_t n, left = 0;
+	size_t n, files = 0, left = 0;
 	int rc = journal_owed(fs->files.journal, &v, &n);
 
 	if (rc)
 		return rc;
 	if ((rc = drop_superseded(fs, v, n)) != 0)
 		left = n;
+	for (size_t i = 0; i < n; i++)
+		files += !v[i].litter && v[i].id;
+	if (files)
+		log_warn("%zu files that were written earlier are not on the server yet, and are "
+			 "stored now",
+			 files);
 	for (size_t i = 0; i < n; i++) {
 		int one = rc;
 

@@ -31,6 +31,7 @@ static struct fs *fs;
 static struct opctx ctx;
 static char cache[64];
 static int64_t cache_size;
+static bool read_only;
 
 static void mount_again(void)
 {
@@ -41,6 +42,7 @@ static void mount_again(void)
 		.write_back = true,
 		.uploads = 4,
 		.cache_size = cache_size,
+		.read_only = read_only,
 		.umount_wait = NS_PER_S,
 	};
 
@@ -426,6 +428,24 @@ static void test_the_next_mount_keeps_the_promise(void **state)
 	entry_clear(&e);
 }
 
+static void test_a_read_only_mount_leaves_it_alone(void **state)
+{
+	(void)state;
+	server_is_gone(true);
+	save("file", "content");
+	end_without_server();
+	read_only = true;
+	mount_again();
+	assert_null(look("file"));
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	unmount();
+	assert_int_equal(names_on_server(), 0);
+	read_only = false;
+	mount_again();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "content");
+}
+
 static void test_a_rename_is_promised_too(void **state)
 {
 	(void)state;
@@ -648,6 +668,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_replaced_before_it_was_stored),
 	TEST(test_changed_again_before_it_was_stored),
 	TEST(test_the_next_mount_keeps_the_promise),
+	TEST(test_a_read_only_mount_leaves_it_alone),
 	TEST(test_a_rename_is_promised_too),
 	TEST(test_both_survive_a_conflict),
 	TEST(test_nothing_overtakes_the_look_at_the_server),
