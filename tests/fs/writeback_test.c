@@ -411,10 +411,12 @@ static void test_the_next_mount_keeps_the_promise(void **state)
 	save("empty", "");
 	end_without_server();
 	assert_int_equal(names_on_server(), 2);
+	fault_rate(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
 	mount_again();
 	assert_int_equal(owed_files(), 4);
 	assert_reads("new", "content");
 	assert_reads("edited", "012abc6789");
+	fault_clear(plan);
 	assert_int_equal(fs_sync(fs, &ctx), 0);
 	assert_stored("/new", "content");
 	assert_stored("/edited", "012abc6789");

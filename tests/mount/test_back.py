@@ -16,8 +16,8 @@ def sync(mount, check=True):
     return run(FTPFS, "--sync", mount.path, check=check)
 
 
-def back(make, server, cache, **options):
-    return make.mount(server, write="back", cache_dir=cache, timeout=5, **options)
+def back(make, server, cache, timeout=5, **options):
+    return make.mount(server, write="back", cache_dir=cache, timeout=timeout, **options)
 
 
 def kill(mount):
@@ -49,7 +49,7 @@ def test_rsync_twice(make, kind, tmp_path):
 def test_close_does_not_wait_and_the_next_mount_keeps_the_promise(make):
     server = make.server("vsftpd")
     cache = make.cache()
-    mount = back(make, server, cache, umount_wait=1)
+    mount = back(make, server, cache, timeout=1, umount_wait=1)
     assert os.listdir(mount.path) == []
     server.kill()
     begun = time.monotonic()
@@ -90,7 +90,7 @@ def test_killed_and_mounted_again(make):
 
 
 def test_a_new_mount_takes_over_from_one_that_is_leaving(make):
-    content = os.urandom(10 << 20)
+    content = os.urandom(20 << 20)  # four seconds for it
     wan = make.wan(subnet=1 + os.getpid() % 250, rtt=5, rate=40)
     server = make.server("vsftpd", address=wan.address, netns=wan.netns)
     cache = make.cache()
