@@ -135,6 +135,16 @@ def account(make):
 
 
 @pytest.fixture
+def small_disk(make):
+    """A directory with room for 4 MB."""
+    path = make.scratch() / "disk"
+    path.mkdir()
+    world.run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path)
+    yield path
+    world.run("umount", "-l", path)
+
+
+@pytest.fixture
 def server(request, lasting):
     """A running server of request.param ("kind" or "kind:mode"), default vsftpd."""
     kind, _, mode = getattr(request, "param", "vsftpd").partition(":")

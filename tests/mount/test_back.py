@@ -167,15 +167,6 @@ def test_an_error_is_told_by_a_later_close(make):
     assert subprocess.run([FTPFS, "--sync", mount.path], check=False).returncode == 0
 
 
-@pytest.fixture
-def small_disk(make):
-    path = make.scratch() / "disk"
-    path.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path)
-    yield path
-    run("umount", "-l", path)
-
-
 def test_a_full_server(make, small_disk):
     """What was promised waits until there is room, and --sync says that it does."""
     content = os.urandom(3 << 20)

@@ -219,16 +219,6 @@ def idle_for(server, seconds):
     return time.monotonic() - server.idle_since > seconds
 
 
-@pytest.fixture
-def small_disk(make):
-    """A directory with room for 4 MB."""
-    path = make.scratch() / "disk"
-    path.mkdir()
-    run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", path)
-    yield path
-    run("umount", "-l", path)
-
-
 # ProFTPD's 451 is "Input/output error"; pyftpdlib aborts the transfer (426), or says nothing at all.
 FULL = {
     "vsftpd": (errno.ENOSPC,),
