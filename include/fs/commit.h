@@ -37,6 +37,9 @@ bool commit_is_temp(const char *name);
  * CLEAN or ORPHAN.  The file's lock is dropped while the network is used. Waits for another
  * thread's commit first. */
 int commit_file(struct file *f, const struct opctx *ctx);
+/* The same, if the journal has a promise of what the file is now: whoever has begun to change it
+ * since, and has not closed it, wants nobody to see that. */
+int commit_promised(struct file *f, const struct opctx *ctx);
 
 /* Give newly written bytes to the STOR that follows the sequential writer of a new file; starts it
  * when enough has been written (COMMIT_STREAM_AFTER).  It goes to a temporary sibling: nobody shall

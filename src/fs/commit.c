@@ -150,7 +150,7 @@ int commit_may_begin_locked(struct file *f, const struct opctx *ctx)
 	return rc;
 }
 
-static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
+static int commit_once(struct file *f, bool only_promised, bool *more, const struct opctx *ctx)
 {
 	struct commit c;
 	int rc;
@@ -158,7 +158,7 @@ static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 	*more = false;
 	mutex_lock(&f->lock);
 	rc = commit_may_begin_locked(f, ctx);
-	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN) {
+	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN || (only_promised && !f->owed)) {
 		mutex_unlock(&f->lock);
 		return rc;
 	}
@@ -181,14 +181,24 @@ static int commit_once(struct file *f, bool *more, const struct opctx *ctx)
 
 /* A time or mode that was noted while we were at the network has been promised to somebody, and
  * this caller's verdict may be the last that anybody is told: it goes to the server, too. */
-int commit_file(struct file *f, const struct opctx *ctx)
+static int commit(struct file *f, bool only_promised, const struct opctx *ctx)
 {
 	bool more = true;
 	int rc = recover_check(f, ctx);
 
 	for (int round = 0; rc == 0 && more && round < ROUNDS_MAX; round++)
-		rc = commit_once(f, &more, ctx);
+		rc = commit_once(f, only_promised, &more, ctx);
 	return rc;
+}
+
+int commit_file(struct file *f, const struct opctx *ctx)
+{
+	return commit(f, false, ctx);
+}
+
+int commit_promised(struct file *f, const struct opctx *ctx)
+{
+	return commit(f, true, ctx);
 }
 
 /* ---- following a sequential writer ---- */

@@ -73,6 +73,9 @@ void promise_intend_locked(struct file *f) REQUIRES(f->lock);
 /* The server's file is about to become a mixture: on disk when this returns 0.  The file is busy in
  * our hands. */
 int promise_patch(struct file *f);
+/* The server's file is about to be written over, and the spool has all of it, fetched or written:
+ * nothing there is needed any more.  On disk when this returns 0; likewise. */
+int promise_whole(struct file *f);
 /* The commit has failed, and whoever asked for it is told: nobody is owed anything, unless it is to
  * undo a mixture. */
 void promise_withdraw_locked(struct file *f) REQUIRES(f->lock);

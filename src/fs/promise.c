@@ -90,7 +90,7 @@ int promise_settle_locked(struct file *f, const struct opctx *ctx)
 
 	while (rc == 0 && f->owed) {
 		mutex_unlock(&f->lock);
-		rc = commit_file(f, ctx);
+		rc = commit_promised(f, ctx);
 		mutex_lock(&f->lock);
 		if (rc == 0)
 			rc = file_wait_idle_locked(f, ctx);
@@ -122,7 +122,8 @@ void promise_intend_locked(struct file *f)
 	promise_clear(&p);
 }
 
-int promise_patch(struct file *f)
+/* On disk, as a promise or else as an intent, before the server's file is touched. */
+static int intend_durably(struct file *f, bool patching)
 {
 	struct promise p;
 	int rc;
@@ -134,7 +135,7 @@ int promise_patch(struct file *f)
 	mutex_unlock(&f->lock);
 	if (rc)
 		return rc;
-	p.patching = true;
+	p.patching = patching;
 	rc = spool_sync(f->spool);
 	if (rc == 0)
 		rc = journal_promise(f->files->journal, &p, true);
@@ -146,6 +147,20 @@ int promise_patch(struct file *f)
 	f->owed = true;
 	mutex_unlock(&f->lock);
 	return 0;
+}
+
+int promise_patch(struct file *f)
+{
+	return intend_durably(f, true);
+}
+
+int promise_whole(struct file *f)
+{
+	mutex_lock(&f->lock);
+	f->spool->whole = true;
+	f->spool->base_size = 0;
+	mutex_unlock(&f->lock);
+	return intend_durably(f, false);
 }
 
 void promise_withdraw_locked(struct file *f)

@@ -337,7 +337,8 @@ static int is_our_edit(struct file *f, const char *path, int64_t size, bool *our
 	const struct extents *d = &f->spool->dirty;
 	int rc = 0;
 
-	*ours = size == f->spool->size && d->n > 0;
+	/* Of one that was only cut off the size is all there is. */
+	*ours = size == f->spool->size && (d->n > 0 || f->spool->shrunk);
 	for (size_t i = 0; rc == 0 && *ours && i < d->n; i++) {
 		int64_t from = d->v[i].from, to = d->v[i].to;
 

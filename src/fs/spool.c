@@ -114,7 +114,8 @@ int spool_open(const char *dir, const struct promise *p, struct spool **out)
 	s->id = p->id;
 	s->size = p->size;
 	s->base_size = p->base_size;
-	s->whole = p->whole;
+	/* An empty base: however it was changed, all of it is here. */
+	s->whole = p->whole || p->base_size == 0;
 	s->shrunk = p->shrunk;
 	s->path = path_of(dir, p->id);
 	if (!s->path)

@@ -218,7 +218,8 @@ static bool under_its_name(const struct commit *c)
 {
 	const struct stored *s = &c->stored;
 
-	if (c->aside && !s->on_server && !s->no_temp)
+	/* What follows its writer is of no use to anybody yet, whatever lies there. */
+	if (c->aside && !s->no_temp)
 		return false;
 	return !s->on_server || s->partial || s->size == 0 || s->no_temp || c->spool->size == 0;
 }
@@ -242,7 +243,11 @@ static int open_upload(struct commit *c)
 			return rc;
 		c->progress = clock_monotonic();
 	}
-	return under_its_name(c) ? open_name(c) : open_temp(c);
+	if (!under_its_name(c))
+		return open_temp(c);
+	if (s->on_server && !s->partial && s->size > 0 && !c->spool->whole)
+		rc = promise_whole(c->file);
+	return rc ? rc : open_name(c);
 }
 
 /* ---- the bytes ---- */

@@ -132,16 +132,6 @@ static struct owed_file *next_owed(struct writeback *w)
 
 /* ---- one try ---- */
 
-/* Nothing is promised any more: somebody else has stored it, or removed it.  Whoever changes it now
- * has not closed it yet. */
-static bool finished(struct file *f)
-{
-	mutex_lock(&f->lock);
-	bool done = !f->owed;
-	mutex_unlock(&f->lock);
-	return done;
-}
-
 static void judge(struct writeback *w, struct owed_file *o, int rc)
 {
 	struct file *f = o->file;
@@ -185,9 +175,8 @@ static void *uploader(void *arg)
 
 	ctx.cancelled = &w->stop;
 	ctx.cancel_fd = w->cancel_fd;
-	while ((o = next_owed(w))) {
-		judge(w, o, finished(o->file) ? 0 : commit_file(o->file, &ctx));
-	}
+	while ((o = next_owed(w)))
+		judge(w, o, commit_promised(o->file, &ctx));
 	return NULL;
 }
 

@@ -159,6 +159,14 @@ static void edit(const char *name, const char *text, int64_t at)
 	fs_release(h);
 }
 
+static void resize(const char *name, int64_t size)
+{
+	struct stat want = {.st_size = size};
+	struct fs_attr attr;
+
+	assert_int_equal(fs_setattr(fs, look(name), NULL, FS_SET_SIZE, &want, &attr, &ctx), 0);
+}
+
 static void assert_reads(const char *name, const char *text)
 {
 	char bytes[256];
@@ -580,6 +588,32 @@ static void test_an_edit_that_had_arrived_is_no_conflict(void **state)
 	assert_int_equal(kept("kept-"), 0);
 }
 
+/* By truncate(2) alone there is nothing of ours to compare with. */
+static void test_a_resize_that_had_begun_is_no_conflict(void **state)
+{
+	char *bytes;
+	size_t n;
+
+	(void)state;
+	serve("/empty", "");
+	serve("/long", "0123456789");
+	server_is_gone(true);
+	resize("empty", 3);
+	resize("long", 4);
+	end_without_server();
+	mem_put(server, "/empty", "", 0);
+	mem_put(server, "/long", "0123", 4);
+	mount_again();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_int_equal(mem_get(server, "/empty", &bytes, &n), 0);
+	assert_int_equal(n, 3);
+	assert_memory_equal(bytes, "\0\0\0", 3);
+	free(bytes);
+	assert_stored("/long", "0123");
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(kept("kept-"), 0);
+}
+
 static void test_its_directory_is_gone(void **state)
 {
 	(void)state;
@@ -677,6 +711,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_an_edit_of_another_file_is_kept_aside),
 	TEST(test_an_upload_that_was_cut_off_goes_on),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
+	TEST(test_a_resize_that_had_begun_is_no_conflict),
 	TEST(test_its_directory_is_gone),
 	TEST(test_a_full_cache_waits_for_uploads),
 	TEST(test_two_mounts_of_one_target),
