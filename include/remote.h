@@ -39,9 +39,8 @@ enum write_how {
 	WRITE_WHOLE,  /* STOR: the file is created or replaced; `at` is 0 */
 	WRITE_APPEND, /* APPE: bytes go to the end; `at` is where the caller believes the end is */
 	WRITE_PATCH,  /* REST + STOR: bytes replace those from `at` on, the rest survives.
-		       * -EOPNOTSUPP  where the server is not known to keep the rest, and at 0, where
-		       * a STOR begins anew.  The first one finds out what the server does, on a file
-		       * of its own beside `path` */
+		       * -EOPNOTSUPP where the server is not known to keep the rest (can_patch()),
+		       * and at 0, where a STOR begins anew */
 };
 
 struct space {
@@ -86,6 +85,11 @@ struct remote_ops {
 	 * stream_finish(). */
 	int (*open_write)(struct remote *r, const char *path, enum write_how how, int64_t at,
 			  struct stream **out, const struct opctx *ctx);
+
+	/* Does the server keep the rest of a file of which a part is replaced?  0, or -EOPNOTSUPP.
+	 * -EAGAIN: nobody has tried yet, and `temp` is NULL.  With a `temp`, a path that is the
+	 * caller's, it is tried there; the caller removes that, whatever came of it. */
+	int (*can_patch)(struct remote *r, const char *temp, const struct opctx *ctx);
 
 	/* The caller has checked types and existence as far as it can: some servers remove a
 	 * directory on DELE, a file on RMD, and say yes to MKD of what exists. */
@@ -183,6 +187,7 @@ int remote_open_read(struct remote *r, const char *path, int64_t from, struct st
 		     const struct opctx *ctx);
 int remote_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
 		      struct stream **out, const struct opctx *ctx);
+int remote_can_patch(struct remote *r, const char *temp, const struct opctx *ctx);
 int remote_mkdir(struct remote *r, const char *path, const struct opctx *ctx);
 int remote_rmdir(struct remote *r, const char *path, const struct opctx *ctx);
 int remote_remove(struct remote *r, const char *path, const struct opctx *ctx);

@@ -158,7 +158,8 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 	*more = false;
 	mutex_lock(&f->lock);
 	rc = commit_may_begin_locked(f, ctx);
-	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN || (only_promised && !f->owed)) {
+	if (rc || f->state == FILE_CLEAN || f->state == FILE_ORPHAN ||
+	    (only_promised && !f->owed)) {
 		mutex_unlock(&f->lock);
 		return rc;
 	}

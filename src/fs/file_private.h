@@ -148,6 +148,8 @@ int upload_some(struct commit *c);
  * got. */
 int upload_all(struct commit *c);
 void upload_drop(struct stored *s);
+/* A name for a temporary sibling is in c->stored.temp, and the journal, when this returns 0. */
+int upload_name_temp(struct commit *c);
 /* The temporary sibling is no longer on the server. */
 void upload_temp_gone(struct files *files, struct stored *s);
 /* Remove the temporary sibling, if there is one and the link stands. */

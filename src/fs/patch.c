@@ -105,6 +105,21 @@ static int check_base(struct commit *c)
 		       : upload_not_ours(c, e.size);
 }
 
+/* May a part be replaced here?  Once per server that is tried on a temporary sibling. */
+static int find_out(struct commit *c)
+{
+	struct remote *r = c->files->remote;
+	int rc = remote_can_patch(r, NULL, c->ctx);
+
+	if (rc != -EAGAIN)
+		return rc;
+	rc = upload_name_temp(c);
+	if (rc == 0)
+		rc = remote_can_patch(r, c->stored.temp, c->ctx);
+	upload_discard_temp(c);
+	return rc;
+}
+
 /* From here on the server's file is a mixture, until the commit is noted as stored. */
 static void begin(struct commit *c)
 {
@@ -161,7 +176,9 @@ int patch_store(struct commit *c, const struct patch *p)
 	int rc;
 
 	c->stored.to = UPLOAD_PART;
-	rc = fill_gaps(c, p);
+	rc = find_out(c);
+	if (rc == 0)
+		rc = fill_gaps(c, p);
 	if (rc == 0)
 		rc = check_base(c);
 	if (rc == 0 && c->stored.patching != c->writes)

@@ -180,7 +180,7 @@ static int open_name(struct commit *c)
 }
 
 /* The name stays the same from try to try, so that what a lost link left is overwritten. */
-static int name_temp(struct commit *c)
+int upload_name_temp(struct commit *c)
 {
 	struct stored *s = &c->stored;
 	struct buf path;
@@ -207,7 +207,7 @@ static int open_temp(struct commit *c)
 
 	s->to = UPLOAD_TEMP;
 	s->sent = 0;
-	rc = name_temp(c);
+	rc = upload_name_temp(c);
 	if (rc)
 		return rc;
 	return remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload, c->ctx);

@@ -101,6 +101,7 @@ int ftp_open_read(struct remote *r, const char *path, int64_t from, struct strea
 		  const struct opctx *ctx);
 int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
 		   struct stream **out, const struct opctx *ctx);
+int ftp_can_patch(struct remote *r, const char *temp, const struct opctx *ctx);
 int ftp_mkdir(struct remote *r, const char *path, const struct opctx *ctx);
 int ftp_rmdir(struct remote *r, const char *path, const struct opctx *ctx);
 int ftp_remove(struct remote *r, const char *path, const struct opctx *ctx);

@@ -1,29 +1,23 @@
 /* ftp/patch - REST n, STOR: may a part of a file be replaced, and the beginning of that
  *
  * Some servers keep what lies around the part, some cut the file off at n, and what a server says
- * tells nothing about it.  So it is tried, once per server, on a file of our own beside the one
- * that is to be patched:
+ * tells nothing about it.  So it is tried, once per server, on a temporary file of the caller's,
+ * which he removes:
  *
  *     STOR .ftpfs-x             8 bytes
  *     REST 3; STOR .ftpfs-x     2 bytes; the 350 is waited for
  *     RETR .ftpfs-x             3 + 2 + 3 bytes, or no patching here
- *     DELE .ftpfs-x
  *
  * What goes wrong for reasons of its own leaves the question open for the next time. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/path.h"
 #include "transfer.h"
 
 static const char WHOLE[] = "01234567", PART[] = "ab", PATCHED[] = "012ab567";
 enum { PART_AT = 3, ROOM = 64 };
-
-/* Whoever interrupts us does not want our file to stay. */
-#define CLEAN_UP (5 * NS_PER_S)
 
 /* A server without REST would truncate the file: the STOR is not sent before the 350 is here. */
 int patch_begin(struct transfer *t, int64_t at)
@@ -96,33 +90,29 @@ static enum tristate try_on(struct remote *r, const char *temp, int *rc, const s
 	return n == (ssize_t)strlen(PATCHED) && memcmp(bytes, PATCHED, (size_t)n) == 0 ? YES : NO;
 }
 
-static int find_out(struct remote *r, const char *path, const struct opctx *ctx)
+int ftp_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
 {
-	struct remote_ftp *ftp = (struct remote_ftp *)r;
-	enum tristate found = UNTRIED;
-	struct buf temp;
+	struct pool *pool = ((struct remote_ftp *)r)->pool;
+	enum tristate found;
+	struct caps caps;
+	int rc;
 
-	buf_init(&temp, PATH_LIMIT);
-	int rc = remote_temp_path(path, &temp);
-	if (rc == 0) {
-		found = try_on(r, buf_text(&temp), &rc, ctx);
-		struct opctx soon = opctx_for(CLEAN_UP);
-		(void)ftp_remove(r, buf_text(&temp), &soon);
-	}
-	buf_free(&temp);
+	pool_caps(pool, &caps);
+	if (!caps_may(&caps, CAP_REST) || !caps_may(&caps, CAP_PATCH))
+		return -EOPNOTSUPP;
+	if (caps.known[CAP_PATCH] == YES)
+		return 0;
+	if (!temp)
+		return -EAGAIN;
+	found = try_on(r, temp, &rc, ctx);
 	if (found == UNTRIED)
 		return refused(rc) ? -EOPNOTSUPP : rc;
 	log_info("the server %s a part of a file", found == YES ? "can replace" : "cannot replace");
-	pool_learn(ftp->pool, CAP_PATCH, found);
+	pool_learn(pool, CAP_PATCH, found);
 	return found == YES ? 0 : -EOPNOTSUPP;
 }
 
-int patch_may(struct remote *r, const char *path, int64_t at, const struct opctx *ctx)
+int patch_may(struct remote *r, int64_t at, const struct opctx *ctx)
 {
-	struct caps caps;
-
-	pool_caps(((struct remote_ftp *)r)->pool, &caps);
-	if (at <= 0 || !caps_may(&caps, CAP_REST) || !caps_may(&caps, CAP_PATCH))
-		return -EOPNOTSUPP;
-	return caps.known[CAP_PATCH] == YES ? 0 : find_out(r, path, ctx);
+	return at > 0 && ftp_can_patch(r, NULL, ctx) == 0 ? 0 : -EOPNOTSUPP;
 }

@@ -37,6 +37,7 @@ static const struct remote_ops OPS = {
 	.stat_many = ftp_stat_many,
 	.open_read = ftp_open_read,
 	.open_write = ftp_open_write,
+	.can_patch = ftp_can_patch,
 	.mkdir = ftp_mkdir,
 	.rmdir = ftp_rmdir,
 	.remove = ftp_remove,

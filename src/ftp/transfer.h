@@ -53,9 +53,8 @@ int transfer_refused(struct transfer *t);
 int upload_open(struct remote *r, const char *path, enum write_how how, int64_t at,
 		struct stream **out, const struct opctx *ctx);
 
-/* patch.c: may bytes of `path` be replaced from `at` on?  0, -EOPNOTSUPP, or what came in the way
- * of finding out. */
-int patch_may(struct remote *r, const char *path, int64_t at, const struct opctx *ctx);
+/* patch.c: is it known that bytes may be replaced from `at` on?  0, -EOPNOTSUPP. */
+int patch_may(struct remote *r, int64_t at, const struct opctx *ctx);
 /* The STOR that is sent next begins at `at`.  0, -EOPNOTSUPP: it would not; or -errno. */
 int patch_begin(struct transfer *t, int64_t at);
 

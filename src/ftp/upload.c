@@ -317,7 +317,7 @@ int upload_open(struct remote *r, const char *path, enum write_how how, int64_t 
 int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
 		   struct stream **out, const struct opctx *ctx)
 {
-	int rc = how == WRITE_PATCH ? patch_may(r, path, at, ctx) : 0;
+	int rc = how == WRITE_PATCH ? patch_may(r, at, ctx) : 0;
 
 	return rc ? rc : upload_open(r, path, how, at, out, ctx);
 }

@@ -73,6 +73,11 @@ int remote_open_write(struct remote *r, const char *path, enum write_how how, in
 	return r->ops->open_write(r, path, how, at, out, ctx);
 }
 
+int remote_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
+{
+	return r->ops->can_patch(r, temp, ctx);
+}
+
 int remote_mkdir(struct remote *r, const char *path, const struct opctx *ctx)
 {
 	return r->ops->mkdir(r, path, ctx);

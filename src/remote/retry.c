@@ -149,6 +149,17 @@ static int retry_open_write(struct remote *r, const char *path, enum write_how h
 	return remote_open_write(self->inner, path, how, at, out, ctx);
 }
 
+static int retry_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
+{
+	struct tries t = tries_begin(r, ctx);
+	int rc;
+
+	do
+		rc = remote_can_patch(t.inner, temp, ctx);
+	while (try_again(&t, &rc));
+	return rc;
+}
+
 static int retry_mkdir(struct remote *r, const char *path, const struct opctx *ctx)
 {
 	struct tries t = tries_begin(r, ctx);
@@ -332,6 +343,7 @@ static const struct remote_ops retry_ops = {
 	.stat_many = retry_stat_many,
 	.open_read = retry_open_read,
 	.open_write = retry_open_write,
+	.can_patch = retry_can_patch,
 	.mkdir = retry_mkdir,
 	.rmdir = retry_rmdir,
 	.remove = retry_remove,

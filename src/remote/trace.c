@@ -79,6 +79,14 @@ static int trace_open_write(struct remote *r, const char *path, enum write_how h
 		      remote_open_write(inner_of(r), path, how, at, out, ctx), began);
 }
 
+static int trace_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
+{
+	int64_t began = clock_monotonic();
+
+	return report("can_patch", temp ? temp : "", "", remote_can_patch(inner_of(r), temp, ctx),
+		      began);
+}
+
 static int trace_mkdir(struct remote *r, const char *path, const struct opctx *ctx)
 {
 	int64_t began = clock_monotonic();
@@ -182,6 +190,7 @@ static const struct remote_ops trace_ops = {
 	.stat_many = trace_stat_many,
 	.open_read = trace_open_read,
 	.open_write = trace_open_write,
+	.can_patch = trace_can_patch,
 	.mkdir = trace_mkdir,
 	.rmdir = trace_rmdir,
 	.remove = trace_remove,

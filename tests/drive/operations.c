@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/path.h"
 #include "base/stats.h"
 #include "drive.h"
 
@@ -278,6 +279,25 @@ static struct settle wanted_settle(const struct job *j, int i)
 	return s;
 }
 
+/* On a file beside the one that is to be patched, where nobody knows yet. */
+static int find_out_patch(struct job *j)
+{
+	struct remote *r = j->drive->remote;
+	struct buf temp;
+	int rc = remote_can_patch(r, NULL, &j->ctx);
+
+	if (rc != -EAGAIN)
+		return rc;
+	buf_init(&temp, PATH_LIMIT);
+	rc = remote_temp_path(j->argv[0], &temp);
+	if (rc == 0) {
+		rc = remote_can_patch(r, buf_text(&temp), &j->ctx);
+		remote_remove(r, buf_text(&temp), &j->ctx);
+	}
+	buf_free(&temp);
+	return rc;
+}
+
 /* write PATH whole|append|patch AT [BYTES [MODE|- [MTIME|-]]]; the step that failed is told, and
  * what was settled in the same flight */
 static int do_write(struct job *j)
@@ -288,6 +308,8 @@ static int do_write(struct job *j)
 	const char *step = "open";
 	int rc = parse_how(j->argv[1], &how);
 
+	if (rc == 0 && how == WRITE_PATCH && atoll(j->argv[2]) > 0)
+		rc = find_out_patch(j);
 	rc = rc ? rc
 		: remote_open_write(j->drive->remote, j->argv[0], how, atoll(j->argv[2]), &s,
 				    &j->ctx);

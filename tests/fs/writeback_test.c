@@ -32,6 +32,7 @@ static struct opctx ctx;
 static char cache[64];
 static int64_t cache_size;
 static bool read_only;
+static enum inplace inplace;
 
 static void mount_again(void)
 {
@@ -43,6 +44,7 @@ static void mount_again(void)
 		.uploads = 4,
 		.cache_size = cache_size,
 		.read_only = read_only,
+		.inplace = inplace,
 		.umount_wait = NS_PER_S,
 	};
 
@@ -66,6 +68,7 @@ static int setup(void **state)
 	plan = fault_plan_create(1);
 	ctx = opctx_for(OPCTX_FOREVER);
 	cache_size = 0;
+	inplace = INPLACE_AUTO;
 	strcpy(cache, "/tmp/ftpfs-back-XXXXXX");
 	assert_non_null(mkdtemp(cache));
 	mount_again();
@@ -614,6 +617,26 @@ static void test_a_resize_that_had_begun_is_no_conflict(void **state)
 	assert_int_equal(kept("kept-"), 0);
 }
 
+/* What finds out whether a part of a file may be replaced makes a file of its own. */
+static void test_what_was_tried_on_goes(void **state)
+{
+	(void)state;
+	unmount();
+	inplace = INPLACE_ON;
+	mount_again();
+	serve("/file", "0123456789");
+	edit("file", "abc", 3);
+	fault_nth(plan, FAULT_CAN_PATCH, FAULT_AFTER, -ECONNRESET, 2, FAULT_ALWAYS);
+	fault_rate(plan, FAULT_REMOVE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	assert_int_equal(fs_sync(fs, &ctx), -ECONNRESET);
+	end_without_server();
+	assert_int_equal(names_on_server(), 2);
+	mount_again();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "012abc6789");
+	assert_int_equal(names_on_server(), 1);
+}
+
 static void test_its_directory_is_gone(void **state)
 {
 	(void)state;
@@ -712,6 +735,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_an_upload_that_was_cut_off_goes_on),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
+	TEST(test_what_was_tried_on_goes),
 	TEST(test_its_directory_is_gone),
 	TEST(test_a_full_cache_waits_for_uploads),
 	TEST(test_two_mounts_of_one_target),

@@ -70,6 +70,11 @@ static int fault_stat_many(struct remote *r, const char *dir, struct entry *cons
 	SPOIL(r, FAULT_STAT_MANY, remote_stat_many(inner_of(r), dir, e, n, ctx));
 }
 
+static int fault_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
+{
+	SPOIL(r, FAULT_CAN_PATCH, remote_can_patch(inner_of(r), temp, ctx));
+}
+
 static int fault_mkdir(struct remote *r, const char *path, const struct opctx *ctx)
 {
 	SPOIL(r, FAULT_MKDIR, remote_mkdir(inner_of(r), path, ctx));
@@ -316,6 +321,7 @@ static const struct remote_ops fault_ops = {
 	.stat_many = fault_stat_many,
 	.open_read = fault_open_read,
 	.open_write = fault_open_write,
+	.can_patch = fault_can_patch,
 	.mkdir = fault_mkdir,
 	.rmdir = fault_rmdir,
 	.remove = fault_remove,

@@ -303,6 +303,7 @@ static const struct remote_ops mem_ops = {
 	.stat_many = op_stat_many,
 	.open_read = mem_open_read,
 	.open_write = mem_open_write,
+	.can_patch = mem_can_patch,
 	.mkdir = op_mkdir,
 	.rmdir = op_rmdir,
 	.remove = op_remove,

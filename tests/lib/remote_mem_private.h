@@ -22,6 +22,7 @@ struct mem_server {
 	struct mutex lock;
 	struct mem_traits traits; /* constant */
 	struct mem_node *root GUARDED_BY(lock);
+	bool patch_tried GUARDED_BY(lock); /* on a temporary file, as a client does */
 };
 
 int64_t mem_whole_second(int64_t ns);
@@ -42,6 +43,7 @@ void mem_unref_locked(struct mem_node *n);
 
 int mem_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
 		  const struct opctx *ctx);
+int mem_can_patch(struct remote *r, const char *temp, const struct opctx *ctx);
 int mem_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
 		   struct stream **out, const struct opctx *ctx);
 struct mem_server *mem_server_of(struct remote *r);

@@ -176,6 +176,25 @@ int mem_open_read(struct remote *r, const char *path, int64_t from, struct strea
 	return rc;
 }
 
+int mem_can_patch(struct remote *r, const char *temp, const struct opctx *ctx)
+{
+	struct mem_server *m = mem_server_of(r);
+	bool tried;
+	int rc = opctx_check(ctx);
+
+	mutex_lock(&m->lock);
+	tried = m->patch_tried;
+	mutex_unlock(&m->lock);
+	if (rc == 0 && !tried)
+		rc = temp ? mem_put(m, temp, "012ab567", 8) : -EAGAIN;
+	if (rc)
+		return rc;
+	mutex_lock(&m->lock);
+	m->patch_tried = true;
+	mutex_unlock(&m->lock);
+	return m->traits.no_patch ? -EOPNOTSUPP : 0;
+}
+
 int mem_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,
 		   struct stream **out, const struct opctx *ctx)
 {

@@ -116,6 +116,11 @@ static int call_open_write(struct bench *b)
 	return rc;
 }
 
+static int call_can_patch(struct bench *b)
+{
+	return remote_can_patch(b->remote, "/tried", &b->ctx);
+}
+
 static int call_mkdir(struct bench *b)
 {
 	return remote_mkdir(b->remote, "/new", &b->ctx);
@@ -199,6 +204,7 @@ static const struct {
 	{FAULT_STAT_MANY, call_stat_many, false},
 	{FAULT_OPEN_READ, call_open_read, false},
 	{FAULT_OPEN_WRITE, call_open_write, true},
+	{FAULT_CAN_PATCH, call_can_patch, false},
 	{FAULT_MKDIR, call_mkdir, false},
 	{FAULT_RMDIR, call_rmdir, false},
 	{FAULT_REMOVE, call_remove, false},
