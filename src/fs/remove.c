@@ -20,6 +20,18 @@ int file_before_rename(struct files *files, struct node *n, const struct opctx *
 	return rc;
 }
 
+int file_before_replace(struct files *files, struct node *n, const struct opctx *ctx)
+{
+	struct file *f = file_of(files, n);
+	int rc;
+
+	if (!f)
+		return 0;
+	rc = commit_promised(f, ctx);
+	file_put(f);
+	return rc == -EINTR || remote_link_error(rc) ? rc : 0;
+}
+
 static bool readable_locked(struct file *f) REQUIRES(f->lock)
 {
 	for (struct handle *h = f->handles; h; h = h->next)

@@ -151,7 +151,8 @@ class Model:
             if not any(matches(w, content) for w in wanted.values()):
                 lines.append(f"{name}: {self.compare(content, wanted.values())}\n" + "\n".join(
                     f"    {line}" for line in self.history if f" {name}" in line))
-        return "\n".join(lines) or "each file may be so, but not all of them together:\n" + "\n".join(
+        seen = ", ".join(f"{name} {len(content)}" for name, content in sorted(found.items()))
+        return "\n".join(lines) or f"each file may be so, but not all of them together: {seen}\n" + "\n".join(
             f"    {line}" for line in self.history)
 
     @staticmethod
