@@ -147,24 +147,31 @@ class Round:
         shown = [self.seen(self.mount.path / f"w{n}") for n in range(WRITERS)]
         self.mount.unmount()
         wait_until(lambda: not self.case.sessions(), 60, "the server to be done with what it was sent")
-        promised = torn = litter = 0
-        for n in range(WRITERS):
-            files, left = self.seen(self.case.server.root / self.name / f"w{n}")
-            model = Model(self.seed + n, self.starts[n], "torn" in LAX)
-            model.replay(self.logs[n].read_text())
-            promised += self.logs[n].read_text().count("ok ")
-            seen = dict(files)
-            model.drop_copies(seen)
-            torn += model.check(seen)
-            litter += len(left)
-            if left and "litter" not in LAX:
-                raise Wrong(f"left on the server: {left}")
-            if shown[n][1]:
-                raise Wrong(f"the mount shows {shown[n][1]}")
-            if shown[n][0] != files:
-                names = [f for f in {*files, *shown[n][0]} if files.get(f) != shown[n][0].get(f)]
-                raise Wrong(f"the new mount shows something else than the server has: {names}")
-        return promised, torn, litter
+        told = [self.verify_writer(n, *shown[n]) for n in range(WRITERS)]
+        wrong = [line for _, _, _, lines in told for line in lines]
+        if wrong:
+            raise Wrong("\n".join(wrong))
+        return [sum(column) for column in list(zip(*told))[:3]]
+
+    def verify_writer(self, n, shown, shown_litter):
+        """(promises, is anything torn, temporaries, what is wrong)"""
+        files, litter = self.seen(self.case.server.root / self.name / f"w{n}")
+        log, wrong, torn = self.logs[n].read_text(), [], False
+        try:
+            model = Model(self.seed + n, self.starts[n], "torn" in LAX).replay(log)
+            originals = dict(files)
+            model.drop_copies(originals)
+            torn = model.check(originals)
+        except Wrong as e:
+            wrong.append(str(e))
+        if litter and "litter" not in LAX:
+            wrong.append(f"left on the server: {litter}")
+        if shown_litter:
+            wrong.append(f"the mount shows {shown_litter}")
+        if shown != files:
+            names = [f for f in {*files, *shown} if files.get(f) != shown.get(f)]
+            wrong.append(f"the new mount shows something else than the server has: {names}")
+        return log.count("ok "), torn, len(litter), wrong
 
     def play(self):
         writers = []
