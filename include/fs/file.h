@@ -184,9 +184,9 @@ int file_defer_mode(struct files *f, struct node *n, uint32_t mode);
  * open file below it. */
 int file_before_rename(struct files *f, struct node *n, const struct opctx *ctx);
 /* Before the server renames another file over it: what is promised is stored.  Were we killed after
- * that rename, the next mount could take the other file for what it was promised on top of (size and
- * time to the second are all that it knows of that), and store the promise over it.  What cannot be
- * stored for another reason than the link is about to go anyway. */
+ * that rename, the next mount could take the other file for what it was promised on top of (size
+ * and time to the second are all that it knows of that), and store the promise over it.  What
+ * cannot be stored for another reason than the link is about to go anyway. */
 int file_before_replace(struct files *f, struct node *n, const struct opctx *ctx);
 /* Before its name goes away (unlink, or replaced by a rename): if it is open, everything that its
  * handles may still read comes into the spool, and it becomes an ORPHAN with file_after_remove().

@@ -121,7 +121,7 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 {
 	if (f->state != FILE_COMMITTING)
 		return;
-	promise_withdraw_locked(f);
+	promise_withdraw_locked(f, rc);
 	if (rc == -EINTR) {
 		f->state = FILE_DIRTY;
 		return;
@@ -133,8 +133,8 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 	/* Of what nobody was promised the log is to name what the next mount leaves alone. */
 	if (!f->owed)
 		spool_keep(c->spool);
-	log_error("%s: not stored on the server: %s; its changes are in %s", buf_text(&c->path),
-		  strerror(-rc), c->spool->path);
+	log_error("%s: not stored on the server: %s; its changes are in %s%s", buf_text(&c->path),
+		  strerror(-rc), c->spool->path, f->owed ? ", and are tried again" : "");
 }
 
 /* A commit that starts while the name is being removed would bring it back. */

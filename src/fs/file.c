@@ -494,7 +494,7 @@ void file_release(struct handle *h, bool store)
 	 * and they may be many. */
 	struct opctx ctx = opctx_for(OPCTX_FOREVER);
 	struct file *f = h->file;
-	bool try;
+	bool try, unsaved;
 
 	mutex_lock(&f->lock);
 	unlink_locked(f, h);
@@ -504,11 +504,12 @@ void file_release(struct handle *h, bool store)
 		file_secure(f, &ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &ctx);
-	if (!f->handles && !f->queued && (f->state == FILE_DIRTY || f->state == FILE_FAILED))
-		file_give_up_locked(f);
-	else
+	unsaved = !f->handles && !f->queued && (f->state == FILE_DIRTY || f->state == FILE_FAILED);
+	if (!unsaved)
 		file_unspool_locked(f);
 	mutex_unlock(&f->lock);
+	if (unsaved)
+		file_part_with(f);
 	handle_free(h);
 	file_put(f);
 }

@@ -51,6 +51,9 @@ void file_drop_changes_locked(struct file *f) REQUIRES(f->lock);
 /* Nobody is left to ask for another commit: the spool stays on disk, the node shows the server's
  * file. */
 void file_give_up_locked(struct file *f) REQUIRES(f->lock);
+/* Nobody is left to ask for another commit: what the journal still has (a lost link left a part of
+ * it on the server) is stored later, by this process or the next; else given up. */
+void file_part_with(struct file *f);
 
 /* The process ends before the file is stored: nothing of it is touched, here or on the server. */
 void file_leave_locked(struct file *f) REQUIRES(f->lock);
@@ -76,9 +79,9 @@ int promise_patch(struct file *f);
 /* The server's file is about to be written over, and the spool has all of it, fetched or written:
  * nothing there is needed any more.  On disk when this returns 0; likewise. */
 int promise_whole(struct file *f);
-/* The commit has failed, and whoever asked for it is told: nobody is owed anything, unless it is to
- * undo a mixture. */
-void promise_withdraw_locked(struct file *f) REQUIRES(f->lock);
+/* The commit has failed with rc, and whoever asked for it is told: nobody is owed anything, unless
+ * it is to complete what a lost link, or a patch, has left there in part. */
+void promise_withdraw_locked(struct file *f, int rc) REQUIRES(f->lock);
 /* The server has it, or it is not wanted any more. */
 void promise_kept_locked(struct file *f) REQUIRES(f->lock);
 

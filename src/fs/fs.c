@@ -51,8 +51,9 @@ static int start(struct fs *fs)
 	if (!err && c->prefetch_bytes > 0)
 		err = prefetch_create(&fs->tree, &fs->dircache, c->remote, c->prefetch_bytes,
 				      c->prefetch_threads, &fs->files.prefetch);
-	/* An earlier mount may have promised what this one must store. */
-	if (!err && c->journal && !c->read_only && (c->write_back || journal_count(c->journal) > 0))
+	/* With write=through, too, it stores what an earlier mount has promised, and what a lost
+	 * link has left there in part. */
+	if (!err && c->journal && !c->read_only)
 		err = writeback_create(&fs->files, c->uploads ? c->uploads : 1,
 				       &fs->files.writeback);
 	if (err) {

@@ -1,6 +1,7 @@
 /* fs/promise - an open file and its promise in the journal: made, brought up to date, taken back.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -113,7 +114,7 @@ void promise_intend_locked(struct file *f)
 {
 	struct promise p;
 
-	if (!f->files->journal || f->owed || promise_make_locked(f, &p))
+	if (!f->files->journal || (f->owed && !f->intent) || promise_make_locked(f, &p))
 		return;
 	if (journal_promise(f->files->journal, &p, false) == 0) {
 		f->owed = f->intent = true;
@@ -163,9 +164,17 @@ int promise_whole(struct file *f)
 	return intend_durably(f, false);
 }
 
-void promise_withdraw_locked(struct file *f)
+/* The server's file may be neither the old one nor the new. */
+static bool torn_locked(const struct file *f) REQUIRES(f->lock)
 {
-	if (f->intent && !f->stored.patching)
+	return f->stored.partial || atomic_load(&f->append_end) != 0;
+}
+
+void promise_withdraw_locked(struct file *f, int rc)
+{
+	bool unknown = rc == -EINTR || remote_link_error(rc);
+
+	if (f->intent && !f->stored.patching && !(unknown && torn_locked(f)))
 		promise_kept_locked(f);
 }
 

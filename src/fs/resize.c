@@ -42,7 +42,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 {
 	struct opctx forever = opctx_for(OPCTX_FOREVER);
 	struct file *f;
-	bool had, alone;
+	bool had, alone, failed, unfinished;
 	int rc;
 
 	if (size < 0)
@@ -61,17 +61,17 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 		rc = file_secure(f, ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &forever);
-	if (rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN) {
-		/* Half written over, the server's file needs what is here. */
-		if (f->stored.partial || f->stored.patching) {
-			file_give_up_locked(f);
-		} else {
-			file_drop_changes_locked(f);
-			upload_discard_temp_locked(f);
-		}
+	failed = rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN;
+	/* Half written over, the server's file needs what is here. */
+	unfinished = failed && (f->owed || f->stored.partial || f->stored.patching);
+	if (failed && !unfinished) {
+		file_drop_changes_locked(f);
+		upload_discard_temp_locked(f);
 	}
 	file_unspool_locked(f);
 	mutex_unlock(&f->lock);
+	if (unfinished)
+		file_part_with(f);
 	file_put(f);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include "file_private.h"
 #include "fs/commit.h"
 #include "fs/reader.h"
+#include "fs/writeback.h"
 #include "tree_private.h"
 
 int file_wait_idle_locked(struct file *f, const struct opctx *ctx)
@@ -253,6 +254,23 @@ void file_drop_changes_locked(struct file *f)
 	f->want_mode = REMOTE_KEEP_MODE;
 }
 
+void file_part_with(struct file *f)
+{
+	bool owed;
+
+	mutex_lock(&f->lock);
+	owed = f->owed;
+	if (!owed && f->spool)
+		file_give_up_locked(f);
+	mutex_unlock(&f->lock);
+	if (!owed || writeback_adopt(f->files->writeback, f) == 0)
+		return;
+	mutex_lock(&f->lock);
+	if (f->spool && !f->queued)
+		file_leave_locked(f);
+	mutex_unlock(&f->lock);
+}
+
 void file_give_up_locked(struct file *f)
 {
 	struct extent gap;
@@ -260,14 +278,6 @@ void file_give_up_locked(struct file *f)
 
 	buf_init(&path, PATH_LIMIT);
 	tree_path(f->files->tree, f->node, &path);
-	if (f->owed && f->stored.patching) {
-		log_error("%s: a change of it has reached the server in part: the next mount "
-			  "completes it from %s",
-			  buf_text(&path), f->spool->path);
-		buf_free(&path);
-		file_leave_locked(f);
-		return;
-	}
 	spool_keep(f->spool); /* its last name is the one to tell */
 	log_error(
 		"%s: its changes are not on the server%s; they are kept in %s%s: copy that file to "

@@ -249,6 +249,7 @@ def test_nothing_promised_is_lost(server, kill, write):
                 failures.append(f"{type(e).__name__}: {e}\n  again: ROUNDS=1 SEED={seed} CRASH_SERVERS={server} "
                                 f"CRASH_KILLS={kill} CRASH_WRITE={write} make check-crash")
                 conftest.TALLIES.append(failures[-1])
+                print(failures[-1], flush=True)
                 continue
             promised += told
             torn += more_torn

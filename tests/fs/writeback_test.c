@@ -31,7 +31,7 @@ static struct fs *fs;
 static struct opctx ctx;
 static char cache[64];
 static int64_t cache_size;
-static bool read_only;
+static bool read_only, through;
 static enum inplace inplace;
 
 static void mount_again(void)
@@ -40,7 +40,7 @@ static void mount_again(void)
 		.remote = remote_fault_create(remote_mem_create(server), plan),
 		.dcache_timeout = 20 * NS_PER_S,
 		.timeout = 50 * NS_PER_MS,
-		.write_back = true,
+		.write_back = !through,
 		.uploads = 4,
 		.cache_size = cache_size,
 		.read_only = read_only,
@@ -69,6 +69,7 @@ static int setup(void **state)
 	ctx = opctx_for(OPCTX_FOREVER);
 	cache_size = 0;
 	inplace = INPLACE_AUTO;
+	through = false;
 	strcpy(cache, "/tmp/ftpfs-back-XXXXXX");
 	assert_non_null(mkdtemp(cache));
 	mount_again();
@@ -617,6 +618,60 @@ static void test_a_resize_that_had_begun_is_no_conflict(void **state)
 	assert_int_equal(kept("kept-"), 0);
 }
 
+static int append_as(const char *name, const char *text, int64_t at)
+{
+	struct handle *h;
+	bool keep;
+	int rc;
+
+	assert_int_equal(fs_open(fs, look(name), O_WRONLY, &h, &keep, &ctx), 0);
+	assert_int_equal(fs_write(h, text, strlen(text), at, &ctx), strlen(text));
+	rc = fs_flush(h, &ctx);
+	fs_release(h);
+	return rc;
+}
+
+/* The error was told, and yet what is there in part is no state to leave a file in. */
+static void torn(bool next_mount)
+{
+	struct entry e;
+
+	unmount();
+	through = true;
+	mount_again();
+	serve("/grown", "begin");
+	fault_rate(plan, FAULT_WRITE, FAULT_DIE, -ECONNRESET, FAULT_ALWAYS);
+	assert_int_equal(append_as("grown", ", middle and end", 5), -ECONNRESET);
+	assert_int_equal(save_as("new", "0123456789"), -ECONNRESET);
+	assert_int_equal(mem_stat(server, "/grown", &e), 0);
+	assert_in_range(e.size, 6, 20);
+	entry_clear(&e);
+	if (next_mount) {
+		end_without_server();
+		mount_again();
+	}
+	fault_clear(plan);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/grown", "begin, middle and end");
+	assert_stored("/new", "0123456789");
+	assert_reads("grown", "begin, middle and end");
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(journal_count(journal), 0);
+	assert_int_equal(kept("kept-"), 0);
+}
+
+static void test_what_a_lost_link_tore_is_completed(void **state)
+{
+	(void)state;
+	torn(false);
+}
+
+static void test_what_a_lost_link_tore_is_completed_by_the_next_mount(void **state)
+{
+	(void)state;
+	torn(true);
+}
+
 /* What finds out whether a part of a file may be replaced makes a file of its own. */
 static void test_what_was_tried_on_goes(void **state)
 {
@@ -736,6 +791,8 @@ static struct CMUnitTest tests[] = {
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
 	TEST(test_what_was_tried_on_goes),
+	TEST(test_what_a_lost_link_tore_is_completed),
+	TEST(test_what_a_lost_link_tore_is_completed_by_the_next_mount),
 	TEST(test_its_directory_is_gone),
 	TEST(test_a_full_cache_waits_for_uploads),
 	TEST(test_two_mounts_of_one_target),
