@@ -130,8 +130,8 @@ struct file {
 	bool intent GUARDED_BY(lock); /* ... to nobody: a commit is under way, and would be half
 				       * done if we ended now */
 	uint64_t promised GUARDED_BY(lock); /* ... that was made at this count of changes */
-	bool recovered GUARDED_BY(lock);    /* promised by an earlier process; the server's file has
-					     * not been looked at since */
+	bool recovered GUARDED_BY(lock);    /* promised by an earlier process, or refused since: the
+					     * server's file is looked at before the next try */
 	struct owed_file *queued GUARDED_BY(lock); /* by writeback; NULL: not */
 };
 

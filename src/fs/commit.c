@@ -126,6 +126,9 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 		f->state = FILE_DIRTY;
 		return;
 	}
+	/* Nobody may be left who could look why, and what is promised is tried for ever. */
+	if (f->owed && !remote_link_error(rc))
+		f->recovered = true;
 	f->state = FILE_FAILED;
 	for (struct handle *h = f->handles; h; h = h->next)
 		if (handle_writes(h))

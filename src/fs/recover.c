@@ -353,10 +353,21 @@ static void resume(struct file *f, int64_t size, int64_t mtime)
 {
 	mutex_lock(&f->lock);
 	f->stored.on_server = true;
+	f->stored.partial = f->stored.doubt = false;
 	f->stored.size = size;
 	f->stored.mtime = mtime;
 	spool_resume(f->spool, size);
 	mutex_unlock(&f->lock);
+}
+
+/* The server has no such file.  A temporary sibling may be there still. */
+static void nothing_stored_locked(struct file *f) REQUIRES(f->lock)
+{
+	struct stored *s = &f->stored;
+
+	*s = (struct stored){
+		.size = -1, .mtime = REMOTE_KEEP_MTIME, .temp = s->temp, .temp_id = s->temp_id};
+	atomic_store(&f->append_end, 0);
 }
 
 /* Both survive: what was promised gets another name. */
@@ -382,7 +393,7 @@ static int beside(struct file *f, const char *path, const struct opctx *ctx)
 	}
 	mutex_unlock(&t->lock);
 	if (rc == 0) {
-		f->stored = (struct stored){.size = -1, .mtime = REMOTE_KEEP_MTIME};
+		nothing_stored_locked(f);
 		promise_update_locked(f);
 		log_error("%s: changed on the server since it was written here: what was written "
 			  "is stored beside it as %s",
@@ -440,7 +451,7 @@ static int gone(struct file *f, const char *path)
 		return 0;
 	}
 	mutex_lock(&f->lock);
-	f->stored = (struct stored){.size = -1, .mtime = REMOTE_KEEP_MTIME};
+	nothing_stored_locked(f);
 	mutex_unlock(&f->lock);
 	return 0;
 }

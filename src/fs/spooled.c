@@ -260,6 +260,7 @@ void file_part_with(struct file *f)
 
 	mutex_lock(&f->lock);
 	owed = f->owed;
+	f->intent = false;
 	if (!owed && f->spool)
 		file_give_up_locked(f);
 	mutex_unlock(&f->lock);

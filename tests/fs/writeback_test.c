@@ -561,6 +561,25 @@ static void test_an_edit_of_another_file_is_kept_aside(void **state)
 	assert_reads("file", "somebody else's");
 }
 
+/* It is not tried for ever, and the daemon can end. */
+static void test_a_conflict_within_one_mount(void **state)
+{
+	(void)state;
+	serve("/file", "0123456789");
+	server_is_gone(true);
+	edit("file", " more", 10);
+	mem_put(server, "/file", "somebody else's", 15);
+	server_is_gone(false);
+	for (int i = 0; i < 5 && fs_sync(fs, &ctx); i++)
+		;
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "somebody else's");
+	assert_int_equal(names_on_server(), 1);
+	assert_int_equal(kept("kept-"), 1);
+	assert_int_equal(journal_count(journal), 0);
+	assert_reads("file", "somebody else's");
+}
+
 static void test_an_upload_that_was_cut_off_goes_on(void **state)
 {
 	(void)state;
@@ -787,6 +806,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_both_survive_a_conflict),
 	TEST(test_nothing_overtakes_the_look_at_the_server),
 	TEST(test_an_edit_of_another_file_is_kept_aside),
+	TEST(test_a_conflict_within_one_mount),
 	TEST(test_an_upload_that_was_cut_off_goes_on),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
