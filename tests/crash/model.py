@@ -90,7 +90,8 @@ class Model:
                 after[tuple(sorted((n, key_of(c)) for n, c in one.items()))] = one
                 self.ever.update(one.items())
         if not after:
-            raise Wrong(f"{op}: {'done' if not verdict else errno.errorcode[verdict]}, which cannot be")
+            raise Wrong(f"{op}: {'done' if not verdict else errno.errorcode[verdict]}, which cannot be\n" +
+                        "\n".join(f"    {line}" for line in self.history))
         self.worlds = list(after.values())
 
     def outcomes(self, op, step, verdict, world):
