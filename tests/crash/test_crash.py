@@ -204,6 +204,7 @@ class Case:
     def __init__(self, stack, server, kill, write):
         kind, _, mode = server.partition(":")
         self.kill, self.has_sync = kill, "--sync" in USAGE
+        self.unread = set()
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="ftpfs-crash-"))
         stack.callback(shutil.rmtree, self.scratch, ignore_errors=True)
         self.scratch.chmod(0o755)
@@ -234,12 +235,14 @@ class Case:
 
         def done():
             nonlocal queues, since
-            rows = self.sessions()
+            rows = [row for row in self.sessions() if row[1] not in self.unread]
             now = [(row[1], row[4]) for row in rows]
             if now != queues:
                 queues, since = now, time.monotonic()
-            still = time.monotonic() - since > 10
-            return not rows or (self.kill == "link" and still and all(row[3] == "04" for row in rows))
+            if self.kill == "link" and time.monotonic() - since > 10 and all(row[3] == "04" for row in rows):
+                self.unread |= {row[1] for row in rows}
+                return True
+            return not rows
 
         wait_until(done, 60, "the server to be done with what it was sent")
 
