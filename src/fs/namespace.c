@@ -143,6 +143,14 @@ static void forget_name(struct fs *fs, struct node *dir, struct node *n)
 	mutex_unlock(&fs->tree.lock);
 }
 
+static bool is_local(struct fs *fs, const struct node *n)
+{
+	mutex_lock(&fs->tree.lock);
+	bool local = n->flags & NODE_LOCAL;
+	mutex_unlock(&fs->tree.lock);
+	return local;
+}
+
 static int unlink_file(struct fs *fs, struct node *dir, struct node *n, const struct opctx *ctx)
 {
 	struct buf path;
@@ -158,6 +166,9 @@ static int unlink_file(struct fs *fs, struct node *dir, struct node *n, const st
 			err = remote_remove(fs->conf.remote, buf_text(&path), ctx);
 		buf_free(&path);
 	}
+	/* The command that was to make it may never have arrived: it was only here. */
+	if (err == -ENOENT && is_local(fs, n))
+		err = 0;
 	if (err && err != -ENOENT) {
 		file_still_there(&fs->files, n);
 		return fs_doubt(fs, dir, err);

@@ -166,6 +166,22 @@ static void remove_late(struct fs *fs, const struct promise *v, size_t n, const 
 	}
 }
 
+/* Of a file that is gone nothing but a whole one is shown: known before the kernel asks. */
+static void look_at_gone(struct fs *fs, struct node *n, const struct promise *p,
+			 const struct opctx *ctx)
+{
+	struct file *f;
+
+	mutex_lock(&fs->tree.lock);
+	bool local = n->flags & NODE_LOCAL;
+	mutex_unlock(&fs->tree.lock);
+	f = local && !p->whole ? file_of(&fs->files, n) : NULL;
+	if (!f)
+		return;
+	recover_check(f, ctx);
+	file_put(f);
+}
+
 static int recover_one(struct fs *fs, const struct promise *p, const struct opctx *ctx)
 {
 	struct node *dir, *n;
@@ -185,6 +201,8 @@ static int recover_one(struct fs *fs, const struct promise *p, const struct opct
 			tree_unlink_locked(&fs->tree, n);
 		mutex_unlock(&fs->tree.lock);
 	}
+	if (rc == 0)
+		look_at_gone(fs, n, p, ctx);
 	tree_unpin(&fs->tree, n);
 	/* Stored before the process ended; only the word of it was lost. */
 	if (rc == -ENOENT) {
@@ -403,12 +421,15 @@ static int beside(struct file *f, const char *path, const struct opctx *ctx)
 	return rc;
 }
 
-/* An edit whose file has changed or gone can only be kept. */
-static void keep_aside(struct file *f, const char *path)
+/* An edit whose file has changed or gone can only be kept.  Who has it open reads what the server
+ * has now. */
+static void keep_aside(struct file *f, const char *path, int64_t size, int64_t mtime)
 {
 	mutex_lock(&f->lock);
 	log_error("%s: changed on the server since a part of it was written here", path);
 	f->stored.patching = 0; /* into another file it would make no sense */
+	f->stored.size = size;
+	f->stored.mtime = mtime;
 	file_give_up_locked(f);
 	mutex_unlock(&f->lock);
 }
@@ -417,7 +438,9 @@ static bool is_base(const struct file *f, const struct entry *e)
 {
 	const struct stored *s = &f->stored;
 
-	return s->on_server && e->type == ENTRY_FILE && version_same(f, e, s->size, s->mtime);
+	/* Of unknown size: it could be anything. */
+	return s->on_server && s->size >= 0 && e->type == ENTRY_FILE &&
+	       version_same(f, e, s->size, s->mtime);
 }
 
 static int compare(struct file *f, const char *path, const struct entry *e, const struct opctx *ctx)
@@ -440,14 +463,21 @@ static int compare(struct file *f, const char *path, const struct entry *e, cons
 	else if (whole)
 		rc = beside(f, path, ctx);
 	else
-		keep_aside(f, path);
+		keep_aside(f, path, e->have & HAVE_SIZE ? e->size : -1, mtime);
 	return rc;
 }
 
 static int gone(struct file *f, const char *path)
 {
 	if (!f->spool->whole) {
-		keep_aside(f, path);
+		/* No name is shown that is not there. */
+		mutex_lock(&f->lock);
+		mutex_lock(&f->files->tree->lock);
+		node_set(f->node, NODE_LOCAL);
+		mutex_unlock(&f->files->tree->lock);
+		f->stored.on_server = false;
+		mutex_unlock(&f->lock);
+		keep_aside(f, path, -1, REMOTE_KEEP_MTIME);
 		return 0;
 	}
 	mutex_lock(&f->lock);

@@ -10,11 +10,17 @@
 #include "fs/prefetch.h"
 #include "rename.h"
 
-/* Only here, bytes, name and all; an upload under way goes to a temporary name. */
-static bool alone_locked(const struct file *f) REQUIRES(f->lock)
+/* Only here, bytes, name and all; an upload under way goes to a temporary name, which stays beside
+ * the file: the directory that it is left behind in may get another name. */
+static bool alone_locked(const struct file *f, const struct move *m) REQUIRES(f->lock)
 {
 	const struct stored *s = &f->stored;
 
+	if (s->temp && m->from != m->to)
+		return false;
+	/* What is not promised must not take the place of what is. */
+	if (m->target && !f->owed)
+		return false;
 	return f->spool && f->spool->whole && !s->on_server && !f->recovered &&
 	       (f->state == FILE_DIRTY || f->state == FILE_FAILED) &&
 	       clock_monotonic() >= f->doomed_until;
@@ -29,12 +35,15 @@ int rename_alone_begin(struct fs *fs, const struct move *m, struct file **out,
 	*out = NULL;
 	if (!fs->files.back || m->source->type != ENTRY_FILE)
 		return 0;
+	/* What is stored under the name of a link would go where that points to. */
+	if (m->target && m->target->type != ENTRY_FILE)
+		return 0;
 	f = file_of(&fs->files, m->source);
 	if (!f)
 		return 0;
 	mutex_lock(&f->lock);
 	rc = file_wait_idle_locked(f, ctx);
-	if (rc == 0 && alone_locked(f)) {
+	if (rc == 0 && alone_locked(f, m)) {
 		file_busy_locked(f);
 		*out = f;
 	}
@@ -50,18 +59,38 @@ struct place {
 	int64_t size, mtime; /* as in struct stored */
 };
 
+/* Of a file that is being written the server has something else than its node shows. */
+static bool written_place(struct fs *fs, const struct move *m, struct place *p)
+{
+	struct file *f = file_of(&fs->files, m->target);
+	bool written = false;
+
+	if (!f)
+		return false;
+	mutex_lock(&f->lock);
+	if (f->spool) {
+		written = true;
+		if (!f->stored.partial) {
+			p->size = f->stored.size;
+			p->mtime = f->stored.mtime;
+		}
+	}
+	mutex_unlock(&f->lock);
+	file_put(f);
+	return written;
+}
+
 static struct place place_of(struct fs *fs, const struct move *m)
 {
 	struct place p = {m->target_on_server, -1, REMOTE_KEEP_MTIME};
 	const struct node *n = m->target;
 
-	if (!p.on_server)
+	if (!p.on_server || written_place(fs, m, &p))
 		return p;
 	mutex_lock(&fs->tree.lock);
-	/* Of a file that is being written the server has something else. */
-	if (!(n->flags & NODE_BUSY) && (n->have & HAVE_SIZE))
+	if (n->have & HAVE_SIZE)
 		p.size = n->size;
-	if (!(n->flags & NODE_BUSY) && (n->have & HAVE_EXACT_MTIME))
+	if (n->have & HAVE_EXACT_MTIME)
 		p.mtime = n->mtime;
 	mutex_unlock(&fs->tree.lock);
 	return p;

@@ -146,6 +146,13 @@ int file_present_locked(struct file *f, int64_t from, int64_t to, const struct o
 			rc = file_wait_idle_locked(f, ctx);
 			continue;
 		}
+		/* The server may have the new version already, of which only the word was lost. */
+		if (f->recovered && f->state != FILE_ORPHAN) {
+			mutex_unlock(&f->lock);
+			rc = recover_check(f, ctx);
+			mutex_lock(&f->lock);
+			continue;
+		}
 		/* Scattered reads must not use up the ranges that writes need. */
 		if (f->spool->present.n > EXTENTS_MAX / 2) {
 			from = 0;

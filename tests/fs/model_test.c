@@ -118,7 +118,7 @@ static void storm(struct world *w, struct fault_plan *p, unsigned per_million)
 		one_fault(w, p, per_million);
 }
 
-enum phase { PLAIN, FAULTY, RETRIED, PHASES };
+enum phase { PLAIN, FAULTY, RETRIED, BACK };
 
 static uint64_t injected[FAULT_KINDS];
 
@@ -136,10 +136,12 @@ static uint64_t episode(enum phase phase, uint64_t number, uint64_t most)
 	uint64_t n = 20 + world_random(&w, OPS_EPISODE), base = world_random(&w, UINT64_MAX);
 	struct rig_conf conf = {
 		.traits = random_traits(&w),
-		.faults = phase != PLAIN,
+		.faults = phase == FAULTY || phase == RETRIED,
 		.patience = phase == RETRIED ? 5 * NS_PER_S : 0,
 		.prefetch = world_chance(&w, 10) ? 1 << 20 : 0,
 		.inplace = world_chance(&w, 50),
+		.journal = phase == BACK || number % 2,
+		.back = phase == BACK,
 		.seed = base,
 	};
 
@@ -148,7 +150,7 @@ static uint64_t episode(enum phase phase, uint64_t number, uint64_t most)
 	 */
 	clock_advance(60 * NS_PER_S - clock_realtime() % (60 * NS_PER_S) + 100 * NS_PER_MS);
 	rig_open(&rig, &conf);
-	if (phase == PLAIN)
+	if (!conf.faults)
 		ordinary_weather(rig.plan);
 	else
 		storm(&w, rig.plan, phase == FAULTY ? 10000U << world_random(&w, 6) : 2000U);
@@ -214,6 +216,12 @@ static void test_retried(void **state)
 {
 	(void)state;
 	run_phase(RETRIED, ops_wanted * 5 / 100);
+}
+
+static void test_back(void **state)
+{
+	(void)state;
+	run_phase(BACK, ops_wanted * 30 / 100);
 }
 
 struct worker {
@@ -332,6 +340,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_retried),
+		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_threads),
 	};
 

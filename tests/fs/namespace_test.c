@@ -30,7 +30,8 @@ static void start_conf(const struct mem_traits *traits, struct fs_conf conf)
 	ctx = opctx_for(OPCTX_FOREVER);
 	conf.remote = remote_fault_create(remote_mem_create(server), plan);
 	conf.dcache_timeout = 20 * NS_PER_S;
-	conf.timeout = 10 * NS_PER_S;
+	if (!conf.timeout)
+		conf.timeout = 10 * NS_PER_S;
 	if (!conf.spool_dir)
 		conf.spool_dir = "/tmp";
 	assert_int_equal(fs_create(&conf, &fs), 0);
@@ -120,6 +121,26 @@ static void test_a_lost_reply_is_looked_into(void **state)
 }
 
 #define TEMP ".ftpfs-0123456789abcdef"
+
+static void test_what_may_never_have_arrived_can_be_removed(void **state)
+{
+	(void)state;
+	struct fs_found f;
+	struct handle *h;
+	bool keep;
+
+	start_conf(&(struct mem_traits){0}, (struct fs_conf){.timeout = 1});
+	assert_int_equal(fs_create_file(fs, fs_root(fs), "f", 0644, O_WRONLY | O_CREAT, &f, &h,
+					&keep, &ctx),
+			 0);
+	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, 1, 1);
+	assert_int_equal(fs_fsync(h, &ctx), -ECONNRESET);
+	fault_nth(plan, FAULT_STAT, FAULT_BEFORE, -ECONNRESET, 1, 1);
+	assert_int_equal(fs_unlink(fs, fs_root(fs), "f", &ctx), 0);
+	assert_null(look(fs_root(fs), "f"));
+	fs_release(h);
+	stop();
+}
 
 static void test_temporaries_are_nobodys_files(void **state)
 {
@@ -446,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mkdir_rmdir),
 		cmocka_unit_test(test_a_lost_reply_is_looked_into),
+		cmocka_unit_test(test_what_may_never_have_arrived_can_be_removed),
 		cmocka_unit_test(test_temporaries_are_nobodys_files),
 		cmocka_unit_test(test_temporaries_alone_do_not_keep_a_directory),
 		cmocka_unit_test(test_rename_rules),

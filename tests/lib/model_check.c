@@ -343,6 +343,7 @@ void adopt_file(struct world *w, struct mnode *m)
 	char *bytes;
 	size_t n;
 
+	world_settle(w);
 	world_path(w, m, NULL, &path);
 	if (mem_stat(w->rig->server, buf_text(&path), &e)) {
 		if (m->on_server)

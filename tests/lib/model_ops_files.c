@@ -80,8 +80,11 @@ static void do_create(struct world *w)
 		  flags & O_APPEND ? ", append" : "", mode);
 	rc = fs_create_file(w->rig->fs, n, name, mode, flags, &found, &h, &keep, &w->rig->ctx);
 	world_forget(w, n);
-	if (world_spoilt(w, "create", rc, model_may_create(m, flags & O_EXCL)) || rc)
+	if (world_spoilt(w, "create", rc, model_may_create(m, flags & O_EXCL)) || rc) {
+		if (m)
+			m->doubt = true;
 		return;
+	}
 	if (!m) {
 		m = model_new(ENTRY_FILE, name);
 		m->mode = mode;
@@ -114,6 +117,7 @@ static void do_open(struct world *w)
 		  flags & O_TRUNC ? ", trunc" : "", flags & O_APPEND ? ", append" : "");
 	rc = fs_open(w->rig->fs, n, flags, &h, &keep, &w->rig->ctx);
 	if (world_spoilt(w, "open", rc, m->type == ENTRY_DIR ? -EISDIR : 0) || rc) {
+		m->doubt = true;
 		world_forget(w, n);
 		return;
 	}
@@ -147,6 +151,8 @@ static void write_at(struct world *w, struct mhandle *h, size_t at, size_t len)
 	if (!world_spoilt(w, "write", n, (long)len)) {
 		model_write(h->m, bytes, len, at);
 		touch(h->m, before);
+	} else {
+		h->m->doubt = true; /* what was torn is completed first */
 	}
 	free(bytes);
 }
@@ -287,7 +293,7 @@ static void do_truncate(struct world *w)
 	resized(w, m, size, before);
 	if (h)
 		check_attr(w, m, &attr);
-	if (m->parent && !world_writes(w, m)) /* nobody's close will store it */
+	if (m->parent && !world_writes(w, m) && !w->rig->back) /* nobody's close will store it */
 		check_stored(w, m);
 }
 
@@ -322,8 +328,10 @@ static void do_allocate(struct world *w)
 		return;
 	world_log(w, "fallocate \"%s\" %zu at %zu, mode %d", h->m->name, len, at, mode);
 	rc = fs_fallocate(h->h, mode, (int64_t)at, (int64_t)len, &w->rig->ctx);
-	if (world_spoilt(w, "fallocate", rc, mode ? -EOPNOTSUPP : 0) || rc)
+	if (world_spoilt(w, "fallocate", rc, mode ? -EOPNOTSUPP : 0) || rc) {
+		h->m->doubt = true;
 		return;
+	}
 	resized(w, h->m, at + len > h->m->size ? at + len : h->m->size, before);
 }
 
@@ -353,7 +361,8 @@ void world_close(struct world *w, struct mhandle *h, bool flush)
 	if (!last)
 		return;
 	if (told || !w->rig->faults) {
-		check_stored(w, m);
+		if (!w->rig->back)
+			check_stored(w, m);
 		return;
 	}
 	adopt_file(w, m);
@@ -432,9 +441,15 @@ void world_step(struct world *w)
 		step_name(w, (unsigned)world_random(w, 100));
 }
 
+void world_sync(struct world *w)
+{
+	world_spoilt(w, "sync", fs_sync(w->rig->fs, &w->rig->ctx), 0);
+}
+
 void world_end(struct world *w)
 {
 	world_close_all(w);
+	world_sync(w);
 	if (w->dir.d) {
 		check_dir_again(w);
 		fs_releasedir(w->dir.d);

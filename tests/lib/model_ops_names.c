@@ -286,6 +286,8 @@ static void do_rename(struct world *w)
 		model_move(m, to, new_name);
 		check_absent(w, from, name);
 		check_path(w, m);
+		if (w->rig->back)
+			return;
 		if (m->type == ENTRY_FILE)
 			check_stored(w, m);
 		for (int i = 0; i < WORLD_HANDLES; i++) /* what is open below was committed first */
@@ -430,6 +432,7 @@ static void do_elsewhere(struct world *w)
 	m = model_child(dir, name);
 	if (w->rig->threads || (m && (m->handles || m->type != ENTRY_FILE)))
 		return;
+	world_sync(w);
 	world_expire(w);
 	if (w->rig->traits.coarse_times) /* the same size in the same minute cannot be told apart */
 		clock_advance(60 * NS_PER_S);
@@ -465,6 +468,10 @@ static void do_look(struct world *w)
 	struct mnode *dir = pick_dir(w);
 	const char *name = pick_name(w);
 
+	if (w->rig->back && world_chance(w, 10)) {
+		world_log(w, "sync");
+		world_sync(w);
+	}
 	world_log(w, "look at \"%s\", and for \"%s\" in \"%s\"", m->name, name, dir->name);
 	check_path(w, m);
 	if (!model_child(dir, name))

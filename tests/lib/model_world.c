@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/path.h"
+#include "fs/journal.h"
 #include "remote/retry.h"
 
 enum { PICK_MAX = 256 };
@@ -27,6 +28,8 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.uid = 1000,
 		.gid = 1000,
 		.inplace = conf->inplace ? INPLACE_ON : INPLACE_AUTO,
+		.write_back = conf->back,
+		.uploads = 2,
 		.prefetch_bytes = conf->prefetch,
 		.prefetch_threads = conf->prefetch ? 2 : 0,
 	};
@@ -39,11 +42,15 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.ctx = opctx_for(OPCTX_FOREVER),
 		.faults = conf->faults,
 		.threads = conf->threads,
+		.back = conf->back,
 	};
-	snprintf(r->spool, sizeof(r->spool), "%.40s/ftpfs-model-XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(r->spool, sizeof(r->spool), "%.40s/ftpfs-model-XXXXXX", tmp ? tmp : "/dev/shm");
 	if (!mkdtemp(r->spool))
 		abort();
-	fc.spool_dir = r->spool;
+	if (conf->journal && journal_open_any(r->spool, "user@host:21/", &r->journal))
+		abort();
+	fc.spool_dir = r->journal ? NULL : r->spool;
+	fc.journal = r->journal;
 	fc.remote = retry_create(remote_fault_create(remote_mem_create(r->server), r->plan),
 				 conf->patience);
 	if (!fc.remote)
@@ -59,24 +66,30 @@ void rig_unmount(struct rig *r)
 {
 	fs_destroy(r->fs);
 	r->fs = NULL;
+	if (r->journal)
+		journal_close(r->journal);
 }
 
 /* What a failed commit left behind is somebody's data in life, and litter here. */
-static void empty_spool(const char *path)
+static void remove_tree(const char *path)
 {
 	DIR *d = opendir(path);
+	char below[512];
 
-	for (struct dirent *e; d && (e = readdir(d));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			unlinkat(dirfd(d), e->d_name, 0);
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
+		remove_tree(below);
+	}
 	if (d)
 		closedir(d);
-	rmdir(path);
+	remove(path);
 }
 
 void rig_free(struct rig *r)
 {
-	empty_spool(r->spool);
+	remove_tree(r->spool);
 	mem_server_destroy(r->server);
 	fault_plan_destroy(r->plan);
 }
@@ -134,6 +147,17 @@ static const char *error_name(long rc)
 	return rc >= 0 ? "success" : strerrorname_np((int)-rc);
 }
 
+void world_settle(struct world *w)
+{
+	bool paused = w->paused;
+
+	if (!w->rig->journal || w->rig->threads)
+		return;
+	world_pause(w, true);
+	fs_sync(w->rig->fs, &w->rig->ctx);
+	world_pause(w, paused);
+}
+
 bool world_spoilt(struct world *w, const char *what, long rc, long want)
 {
 	static const int injected[] = {ECONNRESET, EPIPE, ETIMEDOUT, EIO, ENOSPC};
@@ -143,6 +167,7 @@ bool world_spoilt(struct world *w, const char *what, long rc, long want)
 	for (size_t i = 0; i < sizeof(injected) / sizeof(injected[0]); i++)
 		if (rc == -injected[i] && w->rig->faults && !w->paused) {
 			world_log(w, "        (%s: %s)", what, error_name(rc));
+			world_settle(w);
 			return true;
 		}
 	world_fail(w, "%s: %ld (%s), the model says %ld (%s)", what, rc, error_name(rc), want,

@@ -22,11 +22,13 @@ struct rig {
 	struct mem_server *server;
 	struct mem_traits traits;
 	struct fault_plan *plan;
+	struct journal *journal; /* NULL: none */
 	struct fs *fs;
 	struct opctx ctx;
 	char spool[64];
 	bool faults;  /* operations may fail for no reason of the model's */
 	bool threads; /* others use the rig: no clock to move, no fault to pause */
+	bool back;    /* a close does not wait for the server */
 };
 
 struct mhandle {
@@ -66,6 +68,7 @@ struct rig_conf {
 	int64_t patience; /* ns, of retry */
 	int64_t prefetch; /* bytes; 0: off */
 	bool inplace;	  /* parts of a file are replaced wherever the server can */
+	bool journal, back; /* back: only with a journal */
 	uint64_t seed;
 };
 
@@ -82,6 +85,8 @@ _Noreturn void world_fail(struct world *w, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* rc is what was expected, or (returns true) an error that a fault explains; else the end. */
 bool world_spoilt(struct world *w, const char *what, long rc, long want);
+/* With a journal, what a lost link has left in part is completed by and by: now. */
+void world_settle(struct world *w);
 void world_pause(struct world *w, bool on);
 void world_expire(struct world *w); /* time passes: nothing is believed any more */
 int64_t world_now(void);	    /* whole second */
@@ -126,6 +131,7 @@ int64_t touch(struct mnode *m,
 int world_flush(struct world *w, struct mhandle *h, bool sync);
 void world_close(struct world *w, struct mhandle *h, bool flush);
 void world_close_all(struct world *w);
+void world_sync(struct world *w); /* what was promised is stored */
 void world_end(struct world *w); /* closes everything, then checks both sides */
 
 #endif

@@ -69,9 +69,10 @@ void fault_spare_after(struct fault_plan *p, bool on);
  * any more. */
 void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *arg), void *arg);
 
-/* From now on a call happens only while `gate` says so, which is asked once for each, in its
- * thread, without any lock; else: BEFORE, -ECONNRESET. */
-void fault_gate(struct fault_plan *p, bool (*gate)(void *arg), void *arg);
+/* From now on `gate` is asked before each call, in its thread, without any lock.  FAULT_KINDS: it
+ * happens; else what becomes of it, and the error is -ECONNRESET. */
+void fault_gate(struct fault_plan *p, enum fault_kind (*gate)(void *arg, enum fault_op op),
+		void *arg);
 
 uint64_t fault_calls(struct fault_plan *p, enum fault_op op);	/* asked of us */
 uint64_t fault_carried(struct fault_plan *p, enum fault_op op); /* passed on to the inner remote */

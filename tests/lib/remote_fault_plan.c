@@ -27,7 +27,7 @@ struct fault_plan {
 	enum fault_op during GUARDED_BY(lock);
 	void (*meanwhile)(void *arg) GUARDED_BY(lock);
 	void *arg GUARDED_BY(lock);
-	bool (*gate)(void *arg) GUARDED_BY(lock);
+	enum fault_kind (*gate)(void *arg, enum fault_op op) GUARDED_BY(lock);
 	void *gate_arg GUARDED_BY(lock);
 };
 
@@ -123,7 +123,8 @@ void fault_meanwhile(struct fault_plan *p, enum fault_op op, void (*fn)(void *ar
 	mutex_unlock(&p->lock);
 }
 
-void fault_gate(struct fault_plan *p, bool (*gate)(void *arg), void *arg)
+void fault_gate(struct fault_plan *p, enum fault_kind (*gate)(void *arg, enum fault_op op),
+		void *arg)
 {
 	mutex_lock(&p->lock);
 	p->gate = gate;
@@ -169,7 +170,7 @@ struct verdict fault_judge(struct fault_plan *p, enum fault_op op)
 
 	mutex_lock(&p->lock);
 	p->calls[op]++;
-	bool (*gate)(void *arg) = p->gate;
+	enum fault_kind (*gate)(void *arg, enum fault_op op) = p->gate;
 	void *gate_arg = p->gate_arg;
 	arg = p->arg;
 	if (op == p->during) {
@@ -184,8 +185,9 @@ struct verdict fault_judge(struct fault_plan *p, enum fault_op op)
 	mutex_unlock(&p->lock);
 	if (meanwhile)
 		meanwhile(arg);
-	if (gate && !gate(gate_arg))
-		return (struct verdict){FAULT_BEFORE, -ECONNRESET};
+	enum fault_kind said = gate ? gate(gate_arg, op) : FAULT_KINDS;
+	if (said != FAULT_KINDS)
+		return (struct verdict){said, -ECONNRESET};
 	if (v.kind == FAULT_DELAY)
 		nanosleep(&(struct timespec){.tv_nsec = FAULT_DELAY_NS}, NULL);
 	return v;

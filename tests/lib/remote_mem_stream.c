@@ -41,7 +41,7 @@ static int mem_write(struct stream *s, const void *from, size_t n, const struct 
 	struct mem_stream *self = (struct mem_stream *)s;
 	int rc = opctx_check(ctx);
 
-	if (rc)
+	if (rc || n == 0)
 		return rc;
 	mutex_lock(&self->server->lock);
 	mem_write_locked(self->node, from, n, self->patches ? self->at : self->node->size);

@@ -1,0 +1,588 @@
+/* crash_ops - random operations of an application, and what each of them promises. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "crash_world.h"
+#include "kill.h"
+
+enum {
+	SIZE_MAX_SMALL = 90,
+	PIECE_BIG = 400 << 10, /* three in order, and an upload follows their writer */
+	SIZE_MAX_BIG = 2 << 20,
+};
+
+static const char *const dir_names[CRASH_DIRS] = {"", "d", "e"};
+
+/* ---- nodes ---- */
+
+/* With one lookup for the caller, but for the root. */
+static int get_dir(struct crash *c, int dir, struct node **out)
+{
+	struct fs_found f = {.node = fs_root(c->fs)};
+	int rc = dir ? fs_lookup(c->fs, f.node, dir_names[dir], &f, &c->ctx) : 0;
+
+	*out = f.node;
+	return rc ? rc : f.node ? 0 : -ENOENT;
+}
+
+static void put_dir(struct crash *c, int dir, struct node *n)
+{
+	if (dir)
+		fs_forget(c->fs, n, 1);
+}
+
+static int get_file(struct crash *c, int file, struct node **out)
+{
+	struct fs_found f;
+	struct node *dir;
+	int rc = get_dir(c, crash_dir_of(file), &dir);
+
+	if (rc)
+		return rc;
+	rc = fs_lookup(c->fs, dir, crash_name(file), &f, &c->ctx);
+	put_dir(c, crash_dir_of(file), dir);
+	*out = f.node;
+	return rc ? rc : f.node ? 0 : -ENOENT;
+}
+
+/* ---- what is chosen ---- */
+
+static int any_place(struct crash *c)
+{
+	int file = (int)crash_dice(c, CRASH_FILES);
+
+	return c->seen.dir[crash_dir_of(file)] ? file : (int)crash_dice(c, 3);
+}
+
+static struct open_file *any_open(struct crash *c)
+{
+	struct open_file *o = &c->open[crash_dice(c, CRASH_HANDLES)];
+
+	return o->h ? o : NULL;
+}
+
+static bool is_open(const struct crash *c, int file)
+{
+	for (int i = 0; i < CRASH_HANDLES; i++)
+		if (c->open[i].h && c->open[i].file == file)
+			return true;
+	return false;
+}
+
+static void fill(struct crash *c, char *out, size_t n)
+{
+	char first = (char)('A' + crash_dice(c, 26));
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = n > SIZE_MAX_SMALL ? (char)(first + (int)(i % 23))
+					    : (char)('A' + crash_dice(c, 26));
+}
+
+static size_t size_of(const struct text *t)
+{
+	return t ? t->n : 0;
+}
+
+static struct text *written(struct crash *c, const struct text *old, const char *bytes, size_t n,
+			    size_t at)
+{
+	size_t size = at + n > size_of(old) ? at + n : size_of(old);
+	struct text *t = crash_text(c, old ? old->bytes : "", size_of(old), size);
+
+	memcpy(t->bytes + at, bytes, n);
+	return t;
+}
+
+static struct text *resized(struct crash *c, const struct text *old, size_t size)
+{
+	return crash_text(c, old ? old->bytes : "", size_of(old), size);
+}
+
+/* As the application sees it, so it is promised once the operation is done. */
+static void promise(struct crash *c, int file)
+{
+	if (file >= 0)
+		c->then.file[file] = c->shown.file[file];
+}
+
+/* ---- content ---- */
+
+static int create(struct crash *c, int file, int flags, struct fs_found *f, struct handle **h)
+{
+	struct node *dir;
+	bool keep;
+	int rc = get_dir(c, crash_dir_of(file), &dir);
+
+	if (rc)
+		return rc;
+	rc = fs_create_file(c->fs, dir, crash_name(file), 0644, O_RDWR | O_CREAT | flags, f, h,
+			    &keep, &c->ctx);
+	put_dir(c, crash_dir_of(file), dir);
+	return rc;
+}
+
+static int write_close(struct crash *c, int file, int flags, const char *bytes, size_t n, size_t at)
+{
+	struct fs_found f;
+	struct handle *h;
+	ssize_t done;
+	int rc;
+
+	c->shown.file[file] =
+		written(c, flags & O_TRUNC ? NULL : c->seen.file[file], bytes, n, at);
+	promise(c, file);
+	rc = create(c, file, flags, &f, &h);
+	if (rc)
+		return rc;
+	done = n ? fs_write(h, bytes, n, (int64_t)at, &c->ctx) : 0;
+	rc = done < 0 ? (int)done : fs_flush(h, &c->ctx);
+	fs_release(h);
+	fs_forget(c->fs, f.node, 1);
+	return rc;
+}
+
+static int op_replace(struct crash *c)
+{
+	int file = any_place(c);
+	char bytes[40];
+	size_t n = crash_chance(c, 15) ? 0 : 1 + crash_dice(c, sizeof bytes);
+
+	fill(c, bytes, n);
+	crash_tell(c, "write %s = %.*s", crash_path(file), (int)n, bytes);
+	return write_close(c, file, O_TRUNC, bytes, n, 0);
+}
+
+static int op_append(struct crash *c)
+{
+	int file = any_place(c);
+	size_t n = 1 + crash_dice(c, 10), at = size_of(c->seen.file[file]);
+	char bytes[10];
+
+	if (at + n > SIZE_MAX_BIG)
+		return 0;
+	fill(c, bytes, n);
+	crash_tell(c, "append %s += %.*s", crash_path(file), (int)n, bytes);
+	return write_close(c, file, 0, bytes, n, at);
+}
+
+static int op_edit(struct crash *c)
+{
+	int file = any_place(c);
+	size_t n = size_of(c->seen.file[file]), at;
+	char byte[1] = {(char)('a' + crash_dice(c, 26))};
+
+	if (n < 2)
+		return 0;
+	at = 1 + crash_dice(c, n - 1); /* the first byte cannot be patched */
+	crash_tell(c, "edit %s at %zu: %c", crash_path(file), at, byte[0]);
+	return write_close(c, file, 0, byte, 1, at);
+}
+
+static size_t random_size(struct crash *c, size_t now)
+{
+	switch (crash_dice(c, 4)) {
+	case 0:
+		return 0;
+	case 1:
+		return crash_dice(c, now + 1);
+	default:
+		return now + crash_dice(c, 30);
+	}
+}
+
+static int truncate_by(struct crash *c, struct node *n, struct handle *h, size_t size)
+{
+	struct stat st = {.st_size = (off_t)size};
+	struct fs_attr attr;
+
+	return fs_setattr(c->fs, n, h, FS_SET_SIZE, &st, &attr, &c->ctx);
+}
+
+static int op_truncate(struct crash *c)
+{
+	int file = any_place(c), rc;
+	size_t size = random_size(c, size_of(c->seen.file[file]));
+	struct node *n;
+
+	if (!c->seen.file[file])
+		return 0;
+	crash_tell(c, "truncate %s to %zu%s", crash_path(file), size,
+		   is_open(c, file) ? " (open)" : "");
+	c->shown.file[file] = resized(c, c->seen.file[file], size);
+	if (!is_open(c, file)) /* else it is for a close to store */
+		promise(c, file);
+	rc = get_file(c, file, &n);
+	if (rc)
+		return rc;
+	rc = truncate_by(c, n, NULL, size);
+	fs_forget(c->fs, n, 1);
+	return rc;
+}
+
+static int op_touch(struct crash *c)
+{
+	int file = any_place(c), rc;
+	struct stat st = {.st_mode = crash_chance(c, 50) ? 0644 : 0600,
+			  .st_mtim.tv_sec = 1000000000 + (time_t)crash_dice(c, 1000000)};
+	unsigned what = crash_chance(c, 50) ? FS_SET_MODE : FS_SET_MTIME;
+	struct fs_attr attr;
+	struct node *n;
+
+	if (!c->seen.file[file] || (what == FS_SET_MTIME && c->conf.traits.no_set_mtime))
+		return 0;
+	crash_tell(c, "%s %s", what == FS_SET_MODE ? "chmod" : "utimens", crash_path(file));
+	rc = get_file(c, file, &n);
+	if (rc)
+		return rc;
+	rc = fs_setattr(c->fs, n, NULL, what, &st, &attr, &c->ctx);
+	fs_forget(c->fs, n, 1);
+	return rc;
+}
+
+/* ---- files that stay open ---- */
+
+static int op_open(struct crash *c)
+{
+	struct open_file *o = &c->open[crash_dice(c, CRASH_HANDLES)];
+	int file = any_place(c), flags = crash_chance(c, 50) ? O_TRUNC : 0, rc;
+	struct fs_found f;
+	struct handle *h;
+
+	if (o->h)
+		return 0;
+	crash_tell(c, "open %s%s", crash_path(file), flags ? ", emptied" : "");
+	if (flags || !c->seen.file[file])
+		c->shown.file[file] = crash_text(c, "", 0, 0);
+	rc = create(c, file, flags, &f, &h);
+	if (rc == 0)
+		*o = (struct open_file){.h = h, .node = f.node, .file = file};
+	return rc;
+}
+
+static int write_some(struct crash *c, struct open_file *o, const char *bytes, size_t n, size_t at)
+{
+	ssize_t done;
+
+	if (o->file >= 0)
+		c->shown.file[o->file] = written(c, c->seen.file[o->file], bytes, n, at);
+	done = fs_write(o->h, bytes, n, (int64_t)at, &c->ctx);
+	return done < 0 ? (int)done : 0;
+}
+
+static int op_write(struct crash *c)
+{
+	static char bytes[PIECE_BIG];
+	struct open_file *o = any_open(c);
+	bool big = c->conf.big && crash_chance(c, 60);
+	size_t n = big ? sizeof bytes : 1 + crash_dice(c, 20), size, at;
+
+	if (!o)
+		return 0;
+	size = o->file < 0 ? 0 : size_of(c->seen.file[o->file]);
+	at = big || crash_chance(c, 60) ? size : crash_dice(c, size + 10);
+	if (at + n > (c->conf.big ? (size_t)SIZE_MAX_BIG : SIZE_MAX_SMALL))
+		return 0;
+	fill(c, bytes, n);
+	crash_tell(c, "write %s %zu at %zu (handle): %.10s", o->file < 0 ? "?" : crash_path(o->file),
+		   n, at, bytes);
+	return write_some(c, o, bytes, n, at);
+}
+
+static int op_resize(struct crash *c)
+{
+	struct open_file *o = any_open(c);
+	size_t size;
+
+	if (!o || o->file < 0)
+		return 0;
+	size = random_size(c, size_of(c->seen.file[o->file]));
+	crash_tell(c, "ftruncate %s to %zu", crash_path(o->file), size);
+	c->shown.file[o->file] = resized(c, c->seen.file[o->file], size);
+	return truncate_by(c, o->node, o->h, size);
+}
+
+static int op_fsync(struct crash *c)
+{
+	struct open_file *o = any_open(c);
+	int file, rc;
+
+	if (!o)
+		return 0;
+	file = o->file;
+	crash_tell(c, "fsync %s", file < 0 ? "?" : crash_path(file));
+	promise(c, file);
+	rc = fs_fsync(o->h, &c->ctx);
+	if (rc || file < 0 || kill_happened())
+		return rc;
+	crash_done(c);
+	crash_check_stored(c, file);
+	return 0;
+}
+
+static int close_it(struct crash *c, struct open_file *o, bool release)
+{
+	int rc;
+
+	crash_tell(c, "%s %s", release ? "close" : "flush", o->file < 0 ? "?" : crash_path(o->file));
+	promise(c, o->file);
+	rc = fs_flush(o->h, &c->ctx);
+	if (!release)
+		return rc;
+	fs_release(o->h);
+	fs_forget(c->fs, o->node, 1);
+	*o = (struct open_file){0};
+	return rc;
+}
+
+static int op_flush(struct crash *c)
+{
+	struct open_file *o = any_open(c);
+
+	return o ? close_it(c, o, crash_chance(c, 70)) : 0;
+}
+
+int crash_close_all(struct crash *c)
+{
+	int rc = 0;
+
+	for (int i = 0; i < CRASH_HANDLES && rc == 0; i++)
+		if (c->open[i].h && (rc = close_it(c, &c->open[i], true)) == 0)
+			crash_done(c);
+	return rc;
+}
+
+/* ---- names ---- */
+
+/* With write=back a file that is neither stored nor promised is renamed here alone, and not
+ * promised with that; unless it takes the place of another one. */
+static bool is_only_here(const struct crash *c, int from, int to)
+{
+	return c->conf.back && (!c->now.file[from] || c->may[from]) && !c->seen.file[to];
+}
+
+static void forget_open(struct crash *c, int file)
+{
+	for (int i = 0; i < CRASH_HANDLES; i++)
+		if (c->open[i].h && c->open[i].file == file)
+			c->open[i].file = -1;
+}
+
+static void moved(struct crash *c, int from, int to)
+{
+	c->may[from] = NULL;
+	if (c->then.file[to] == c->shown.file[to])
+		c->may[to] = NULL;
+	for (int i = 0; i < CRASH_HANDLES; i++)
+		if (c->open[i].h && c->open[i].file == from)
+			c->open[i].file = to;
+}
+
+/* What is expected of a file whose name changes; its own name and the new one may have its bytes
+ * meanwhile. */
+static void expect_move(struct crash *c, int from, int to)
+{
+	const struct text *t = c->seen.file[from];
+
+	c->meanwhile[from] = c->meanwhile[to] = t;
+	c->moves[from] = to;
+	if (is_only_here(c, from, to))
+		c->may[to] = t;
+	else
+		c->then.file[to] = t;
+	c->shown.file[to] = t;
+	c->then.file[from] = c->shown.file[from] = NULL;
+}
+
+static int rename_file(struct crash *c, int from, int to)
+{
+	struct node *a, *b;
+	int rc;
+
+	crash_tell(c, "rename %s %s%s%s", crash_path(from), crash_path(to),
+		   is_open(c, from) ? " (open)" : "", is_open(c, to) ? " (target open)" : "");
+	expect_move(c, from, to);
+	rc = get_dir(c, crash_dir_of(from), &a);
+	if (rc)
+		return rc;
+	rc = get_dir(c, crash_dir_of(to), &b);
+	if (rc == 0) {
+		rc = fs_rename(c->fs, a, crash_name(from), b, crash_name(to), 0, &c->ctx);
+		put_dir(c, crash_dir_of(to), b);
+	}
+	put_dir(c, crash_dir_of(from), a);
+	if (rc == 0) {
+		forget_open(c, to);
+		moved(c, from, to);
+	}
+	return rc;
+}
+
+static int op_rename(struct crash *c)
+{
+	int from = any_place(c), to = any_place(c);
+
+	return from == to || !c->seen.file[from] ? 0 : rename_file(c, from, to);
+}
+
+/* Two files change places; or, where the third name is taken, one of them goes over it. */
+static int op_swap(struct crash *c)
+{
+	static const int order[3][2] = {{0, 2}, {1, 0}, {2, 1}};
+	int rc = 0;
+
+	for (int i = 0; i < 3 && rc == 0 && !kill_happened(); i++) {
+		if (!c->seen.file[order[i][0]])
+			break;
+		rc = rename_file(c, order[i][0], order[i][1]);
+		if (rc == 0 && !kill_happened())
+			crash_done(c);
+	}
+	return rc;
+}
+
+/* As rsync and editors do. */
+static int op_save(struct crash *c)
+{
+	int to = any_place(c), rc;
+	char bytes[30];
+	size_t n = crash_dice(c, sizeof bytes);
+
+	if (to == 2)
+		return 0;
+	fill(c, bytes, n);
+	crash_tell(c, "write /c = %.*s", (int)n, bytes);
+	rc = write_close(c, 2, O_TRUNC, bytes, n, 0);
+	if (rc || kill_happened())
+		return rc;
+	crash_done(c);
+	return rename_file(c, 2, to);
+}
+
+static int op_remove(struct crash *c)
+{
+	int file = any_place(c), rc;
+	struct node *dir;
+
+	if (!c->seen.file[file])
+		return 0;
+	crash_tell(c, "remove %s%s", crash_path(file), is_open(c, file) ? " (open)" : "");
+	c->then.file[file] = c->shown.file[file] = NULL;
+	rc = get_dir(c, crash_dir_of(file), &dir);
+	if (rc)
+		return rc;
+	rc = fs_unlink(c->fs, dir, crash_name(file), &c->ctx);
+	put_dir(c, crash_dir_of(file), dir);
+	if (rc == 0) {
+		forget_open(c, file);
+		c->may[file] = NULL;
+	}
+	return rc;
+}
+
+static bool is_empty(const struct crash *c, int dir)
+{
+	for (int i = 0; i < CRASH_FILES; i++)
+		if (crash_dir_of(i) == dir && c->seen.file[i])
+			return false;
+	return true;
+}
+
+static int op_mkdir(struct crash *c)
+{
+	int dir = 1 + (int)crash_dice(c, CRASH_DIRS - 1), rc;
+	struct fs_found f;
+
+	if (c->seen.dir[dir])
+		return 0;
+	crash_tell(c, "mkdir %s", dir_names[dir]);
+	c->then.dir[dir] = c->shown.dir[dir] = true;
+	rc = fs_mkdir(c->fs, fs_root(c->fs), dir_names[dir], 0755, &f, &c->ctx);
+	if (rc == 0)
+		fs_forget(c->fs, f.node, 1);
+	return rc;
+}
+
+static int op_rmdir(struct crash *c)
+{
+	int dir = 1 + (int)crash_dice(c, CRASH_DIRS - 1);
+
+	if (!c->seen.dir[dir] || !is_empty(c, dir))
+		return 0;
+	crash_tell(c, "rmdir %s", dir_names[dir]);
+	c->then.dir[dir] = c->shown.dir[dir] = false;
+	return fs_rmdir(c->fs, fs_root(c->fs), dir_names[dir], &c->ctx);
+}
+
+/* What is open below is stored first. */
+static int op_rename_dir(struct crash *c)
+{
+	int from = 1 + (int)crash_dice(c, CRASH_DIRS - 1), to = CRASH_DIRS - from, rc;
+
+	if (!c->seen.dir[from] || (c->seen.dir[to] && !is_empty(c, to)))
+		return 0;
+	crash_tell(c, "rename %s %s", dir_names[from], dir_names[to]);
+	for (int i = 3; i < 5; i++) {
+		int a = from == 1 ? i : i + 2, b = from == 1 ? i + 2 : i;
+
+		if (!c->seen.file[a])
+			continue;
+		expect_move(c, a, b);
+		c->then.file[b] = c->seen.file[a];
+	}
+	c->then.dir[from] = c->shown.dir[from] = false;
+	c->then.dir[to] = c->shown.dir[to] = true;
+	rc = fs_rename(c->fs, fs_root(c->fs), dir_names[from], fs_root(c->fs), dir_names[to], 0,
+		       &c->ctx);
+	for (int i = 3; i < 5 && rc == 0; i++)
+		moved(c, from == 1 ? i : i + 2, from == 1 ? i + 2 : i);
+	return rc;
+}
+
+/* ---- time ---- */
+
+static int op_sync(struct crash *c)
+{
+	int rc;
+
+	crash_tell(c, "sync");
+	rc = fs_sync(c->fs, &c->ctx);
+	for (int i = 0; i < CRASH_FILES && rc == 0 && !kill_happened(); i++)
+		if (c->now.file[i] == c->seen.file[i])
+			crash_check_stored(c, i);
+	return rc;
+}
+
+/* What was promised is due, and goes on its way beside the next operations. */
+static int op_later(struct crash *c)
+{
+	crash_tell(c, "later");
+	clock_advance(300 * NS_PER_MS);
+	return op_replace(c);
+}
+
+static int op_wait(struct crash *c)
+{
+	(void)c;
+	nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+	return 0;
+}
+
+int crash_step(struct crash *c)
+{
+	static int (*const ops[])(struct crash *) = {
+		op_replace, op_replace,	   op_append,  op_append, op_edit,     op_truncate,
+		op_touch,   op_open,	   op_open,    op_write,  op_write,    op_write,
+		op_resize,  op_fsync,	   op_flush,   op_flush,  op_rename,   op_rename,
+		op_swap,    op_save,	   op_save,    op_remove, op_mkdir,    op_mkdir,
+		op_rmdir,   op_rename_dir, op_sync,    op_later,  op_later,    op_wait,
+	};
+
+	c->then = c->now;
+	c->shown = c->seen;
+	return ops[crash_dice(c, sizeof ops / sizeof ops[0])](c);
+}
