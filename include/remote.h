@@ -23,6 +23,7 @@
 
 #include "base/buf.h"
 #include "base/entry.h"
+#include "base/hash.h"
 #include "base/opctx.h"
 
 struct remote;
@@ -53,8 +54,11 @@ struct space {
 /* What a finished upload is to become, and what the server then says that it is. */
 struct settle {
 	int64_t mode, mtime; /* to apply; REMOTE_KEEP_... */
-	bool done;	     /* out: `entry` is what remote_settle() would give */
-	struct entry entry;  /* no strings in it */
+	enum hash_kind hash; /* to be told, too; HASH_NONE */
+	int64_t hashed;	     /* bytes that the server has to read for it, and is given time for */
+	bool done; /* out, of stream_finish(): the rest is what remote_settle() would give */
+	struct entry entry;   /* no strings in it */
+	struct digest digest; /* of the kind that was asked for; HASH_NONE: it was not told */
 };
 
 struct remote_ops {
@@ -112,12 +116,16 @@ struct remote_ops {
 	int (*copy)(struct remote *r, const char *from, const char *to, const struct opctx *ctx);
 	int (*space)(struct remote *r, struct space *out, const struct opctx *ctx);
 
-	/* What a finished upload is, in one flight: applies `mode` (when not REMOTE_KEEP_MODE) and
-	 * `mtime` (when not REMOTE_KEEP_MTIME), then asks for size and time.  *out has HAVE_SIZE
-	 * unless the server has no way to tell, and no strings.  A mode or time that the server
-	 * refuses is not an error here; out->have tells what is known. */
-	int (*settle)(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-		      struct entry *out, const struct opctx *ctx);
+	/* What a finished upload is, in one flight: applies mode and mtime (when not
+	 * REMOTE_KEEP_...), then asks for size and time, and for its hash.  s->entry has HAVE_SIZE
+	 * unless the server has no way to tell, and no strings.  A mode, time or hash that the
+	 * server refuses is not an error here; what is known is told by entry.have and digest.kind.
+	 */
+	int (*settle)(struct remote *r, const char *path, struct settle *s,
+		      const struct opctx *ctx);
+	/* The best hash that this server can be asked for, as far as it has said; HASH_NONE.  Asks
+	 * nobody, and may change with every answer. */
+	enum hash_kind (*hash_kind)(struct remote *r);
 
 	void (*describe)(struct remote *r, struct buf *out); /* lines for the log and the status */
 	/* Destroys the layers below too.  No operation may be in flight, no stream open. */
@@ -199,8 +207,8 @@ int remote_symlink(struct remote *r, const char *target, const char *path, const
 int remote_readlink(struct remote *r, const char *path, struct buf *out, const struct opctx *ctx);
 int remote_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx);
 int remote_space(struct remote *r, struct space *out, const struct opctx *ctx);
-int remote_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-		  struct entry *out, const struct opctx *ctx);
+int remote_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx);
+enum hash_kind remote_hash_kind(struct remote *r);
 void remote_describe(struct remote *r, struct buf *out);
 void remote_destroy(struct remote *r);
 

@@ -71,6 +71,8 @@ static const struct option table[] = {
 	 "with write=back: seconds that unmounting waits at most (no limit)"},
 	{"inplace", CHOICE, AT(inplace), "auto|on|off",
 	 "write a change into the server's file itself (auto: a small one in a big file)"},
+	{"verify", CHOICE, AT(verify), "size|hash",
+	 "what proves that the server has a file (size)"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},

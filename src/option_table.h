@@ -20,6 +20,7 @@ struct parse {
 	unsigned active;  /* enum active_mode */
 	unsigned inplace; /* enum inplace */
 	unsigned write;	  /* 1: back */
+	unsigned verify;  /* 1: hash */
 	int64_t prefetch_size;
 	mode_t umask; /* or NOT_SET */
 	uid_t uid;

@@ -26,11 +26,13 @@
 #ifndef FTPFS_FS_FILE_H
 #define FTPFS_FS_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "base/hash.h"
 #include "base/lock.h"
 #include "base/opctx.h"
 #include "fs/spool.h"
@@ -62,6 +64,8 @@ struct files {
 	bool back;		     /* write=back: a close promises; else it stores */
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 	enum inplace inplace;
+	bool verify_hash;	   /* verify=hash */
+	atomic_bool hash_missed;   /* ... and the server did not tell one: said once */
 	LIST_HEAD(, file) open;	   /* under tree.lock */
 	_Atomic unsigned segments; /* in memory, of all crews */
 };
@@ -91,6 +95,7 @@ struct stored {
 			    * dirty the server's file is a mixture; 0: none */
 	int64_t size;	   /* of the server's file, as last confirmed */
 	int64_t mtime;	   /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	struct hash *hash; /* of what the upload has been given so far, from 0 on; NULL: not kept */
 	char *temp;	   /* a temporary sibling of ours that may exist; NULL: none */
 	uint64_t temp_id;  /* its number in the journal */
 };

@@ -40,6 +40,7 @@ struct fs_conf {
 	mode_t umask; /* taken off the modes shown, when umask_set */
 	bool umask_set;
 	enum inplace inplace;
+	bool verify_hash;	/* a commit is proven by the server's hash, not by SIZE alone */
 	bool read_only;		/* every change is -EROFS */
 	bool chown_error;	/* chown to somebody else: -EPERM instead of a silent success */
 	int64_t prefetch_bytes; /* 0: no looking ahead */

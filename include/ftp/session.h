@@ -89,6 +89,8 @@ struct session {
 	int64_t hot_since;
 	struct calling calling;
 	int64_t last_used; /* monotonic ns: last command or reply */
+	int64_t patience; /* ns beyond conf->timeout that the server may be silent: it is computing;
+			   * of this exchange */
 };
 
 /* Log in and learn (or take over) capabilities: 0, or -errno with *failure and *why as

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/hash.h"
+
 struct reply;
 
 enum cap {
@@ -31,6 +33,13 @@ enum cap {
 	CAP_UTF8,
 	CAP_NOOP,
 	CAP_PATCH, /* REST + STOR keeps the bytes behind what is written (probed) */
+	CAP_HASH,  /* HASH path, after OPTS HASH (draft-bryan-ftpext-hash) */
+	CAP_XSHA256,
+	CAP_XSHA512,
+	CAP_XSHA1,
+	CAP_XMD5,
+	CAP_MD5, /* MD5 path (draft-twine-ftpmd5) */
+	CAP_XCRC,
 	CAP_COUNT
 };
 
@@ -57,6 +66,7 @@ struct caps {
 	uint8_t known[CAP_COUNT]; /* enum tristate */
 	unsigned quirks;
 	bool mlst_mode;	 /* MLST facts carry UNIX.mode */
+	uint8_t hashes;	 /* 1 << enum hash_kind, of those that CAP_HASH knows */
 	bool zone_known; /* of the times in LIST: */
 	int64_t zone;	 /* ns to add to a LIST time to get UTC */
 };
@@ -67,11 +77,20 @@ bool caps_may(const struct caps *c, enum cap cap);
  * without an argument of the user's) mean NO, 2xx and 3xx mean YES, anything else says nothing
  * about it. Returns true when it changed. */
 bool caps_learn(struct caps *c, enum cap cap, int code);
-/* From FEAT (211, RFC 2389 section 3.2). MLST's list of facts tells mlst_mode.  A feature that is
- * not listed stays UNTRIED. */
+/* From FEAT (211, RFC 2389 section 3.2). MLST's list of facts tells mlst_mode, HASH's list of
+ * algorithms `hashes`.  A feature that is not listed stays UNTRIED. */
 void caps_from_feat(struct caps *c, const struct reply *feat);
 /* From the text of the greeting (all lines). */
 void caps_from_greeting(struct caps *c, const char *greeting);
 const char *caps_name(enum cap cap);
+/* By which of its commands does the server tell a file's hash?  Of `kind`, or, of HASH_NONE, of the
+ * best kind: SHA-256, since SHA-512 proves no more and most processors are faster at the first,
+ * then SHA-512, SHA-1, MD5, CRC32.  False: by none that it has announced. */
+struct hash_way {
+	enum hash_kind kind;
+	enum cap cap;
+	const char *verb;
+};
+bool caps_hash_way(const struct caps *c, enum hash_kind kind, struct hash_way *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 
 /* One whole reply.  `text` is everything after the code of each line, lines separated by '\n', the
  * code and its separator removed from those lines that carry it. */
@@ -40,5 +41,8 @@ int reply_pasv(const struct reply *r,
 	       uint16_t *port); /* 227: six numbers anywhere; address ignored */
 /* "(N bytes)" in the 150 to RETR: of the whole file on most servers, of what is to come on some. */
 int reply_opening(const struct reply *r, int64_t *bytes);
+/* The hash of a whole file: 213 to HASH (draft-bryan-ftpext-hash), which must be of this kind, 250
+ * to XMD5 and its kin, 251 to MD5 (draft-twine-ftpmd5). */
+int reply_hash(const struct reply *r, enum hash_kind kind, struct digest *out);
 
 #endif

@@ -113,11 +113,12 @@ struct commit {
 	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
 	bool aside; /* a new file, too, is sent to a temporary sibling: it is not complete yet */
 	struct entry settled;
+	struct digest sent;   /* of the spool, to be compared with the server's; HASH_NONE */
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */
 	unsigned in_vain;     /* tries since then */
 	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
-	unsigned short_sizes; /* SIZE disagreed with what a 226 had confirmed so often */
+	unsigned short_sizes; /* SIZE or hash disagreed with what a 226 had confirmed so often */
 };
 
 /* patch.c: what is sent when only parts of the server's file are replaced. */
@@ -131,6 +132,22 @@ struct patch {
 bool patch_plan(const struct commit *c, struct patch *p);
 /* All of it, confirmed: as upload_all(), one try. */
 int patch_store(struct commit *c, const struct patch *p);
+
+/* proof.c: the server's hash of a file against ours (verify=hash).  Ours is computed while the
+ * bytes are sent where all of them are sent by one upload, and from the spool where it has them
+ * all. */
+
+/* A server without any hash is not worth asking: said once, at the start. */
+void proof_announce(struct files *files);
+/* An upload from 0 on begins. */
+void proof_begin(struct commit *c);
+/* The upload has been given all of the file: what settle() is to ask for.  False: that takes
+ * reading the spool, which nobody should be kept waiting for while the data connection is open. */
+bool proof_of_sent(struct commit *c, struct settle *s);
+/* The same, reading the spool when nothing else is known. */
+void proof_of_spool(struct commit *c, struct settle *s);
+/* The server's size is right; is its hash?  0, also when it tells none; -EAGAIN. */
+int proof_judge(struct commit *c, const char *path, const struct settle *s);
 
 /* store.c, for patch.c */
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/stats.h"
+#include "file_private.h"
 #include "fs/journal.h"
 #include "fs/prefetch.h"
 #include "fs/recover.h"
@@ -42,10 +43,12 @@ static int start(struct fs *fs)
 				   .remote = c->remote,
 				   .spool_dir = fs->spool_dir,
 				   .inplace = c->inplace,
+				   .verify_hash = c->verify_hash && !c->read_only,
 				   .timeout = c->timeout,
 				   .journal = c->journal,
 				   .back = c->write_back && !c->read_only,
 				   .cache_size = c->cache_size};
+	proof_announce(&fs->files);
 	if (!fs->spool_dir)
 		err = -ENOMEM;
 	if (!err && c->prefetch_bytes > 0)

@@ -53,6 +53,8 @@ void upload_drop(struct stored *s)
 	if (s->upload)
 		stream_close(s->upload);
 	s->upload = NULL;
+	hash_drop(s->hash);
+	s->hash = NULL;
 }
 
 static int find_path(struct commit *c)
@@ -176,6 +178,8 @@ static int open_name(struct commit *c)
 		 * counts. */
 		s->partial = s->partial || c->spool->size > 0;
 	}
+	if (rc == 0)
+		proof_begin(c);
 	return rc;
 }
 
@@ -208,9 +212,12 @@ static int open_temp(struct commit *c)
 	s->to = UPLOAD_TEMP;
 	s->sent = 0;
 	rc = upload_name_temp(c);
-	if (rc)
-		return rc;
-	return remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload, c->ctx);
+	if (rc == 0)
+		rc = remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload,
+				       c->ctx);
+	if (rc == 0)
+		proof_begin(c);
+	return rc;
 }
 
 /* Nothing there is worth preserving, or there is no other way. */
@@ -281,12 +288,15 @@ static ssize_t send_copy(struct commit *c, char *bytes)
 	if (n <= 0)
 		return n ? n : -EIO;
 	about_to_send(c, n);
+	if (s->hash)
+		hash_add(s->hash, bytes, (size_t)n);
 	rc = stream_write(s->upload, bytes, (size_t)n, c->ctx);
 	return rc ? rc : n;
 }
 
-/* The same without a copy of ours.  The spool's bytes that are sent must stay: whoever changes them
- * drops the upload first, and from the end of the data on the file is busy. */
+/* The same without a copy of ours, which a hash of it would need.  The spool's bytes that are sent
+ * must stay: whoever changes them drops the upload first, and from the end of the data on the file
+ * is busy. */
 static ssize_t send_pages(struct commit *c, bool wait)
 {
 	struct stored *s = &c->stored;
@@ -294,7 +304,7 @@ static ssize_t send_pages(struct commit *c, bool wait)
 
 	if (n > PAGES_MAX)
 		n = PAGES_MAX;
-	if (n < PAGES_MIN || !spool_solid(c->spool, s->sent, s->sent + n))
+	if (s->hash || n < PAGES_MIN || !spool_solid(c->spool, s->sent, s->sent + n))
 		return -EOPNOTSUPP;
 	about_to_send(c, n);
 	return stream_send(s->upload, c->spool->fd, s->sent, (size_t)n, wait, c->ctx);
@@ -356,28 +366,33 @@ int upload_some(struct commit *c)
 
 /* ---- the proof ---- */
 
-static int settle(struct commit *c, const char *path, int64_t mode)
+static int settle(struct commit *c, const char *path, struct settle *s)
 {
-	memset(&c->settled, 0, sizeof c->settled);
+	int rc;
+
 	if (c->mtime != REMOTE_KEEP_MTIME)
 		atomic_store(&c->file->own_mtime, c->mtime);
-	return remote_settle(c->files->remote, path, mode, c->mtime, &c->settled, c->ctx);
+	rc = remote_settle(c->files->remote, path, s, c->ctx);
+	c->settled = s->entry;
+	return rc;
 }
 
 /* A server may say 226 and have less, or nothing. */
-static int prove(struct commit *c, const struct settle *behind)
+static int prove(struct commit *c, struct settle *s)
 {
 	const char *path = c->stored.to == UPLOAD_TEMP ? c->stored.temp : buf_text(&c->path);
 	int rc = 0;
 
-	if (behind->done)
-		c->settled = behind->entry;
-	else
-		rc = settle(c, path, behind->mode);
+	if (s->done) {
+		c->settled = s->entry;
+	} else {
+		proof_of_spool(c, s);
+		rc = settle(c, path, s);
+	}
 	if (rc && rc != -ENOENT)
 		return rc;
 	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
-		return 0;
+		return proof_judge(c, path, s);
 	log_warn("%s: the server confirmed %" PRId64 " bytes and has %" PRId64, path,
 		 c->spool->size, rc ? (int64_t)0 : c->settled.size);
 	c->short_sizes++;
@@ -399,7 +414,8 @@ int upload_finish(struct commit *c)
 	struct stored *s = &c->stored;
 	bool keeps = s->to == UPLOAD_TEMP && c->mode == REMOTE_KEEP_MODE;
 	struct settle behind = {.mode = keeps ? c->node_mode : c->mode, .mtime = c->mtime};
-	int rc = stream_finish(s->upload, may_settle_behind(c) ? &behind : NULL, c->ctx);
+	bool told = proof_of_sent(c, &behind);
+	int rc = stream_finish(s->upload, told && may_settle_behind(c) ? &behind : NULL, c->ctx);
 
 	upload_drop(s);
 	if (rc == 0)
@@ -436,10 +452,14 @@ static void note_stored(struct commit *c)
  * is the try's result. */
 static bool tail_arrived(struct commit *c, int *rc)
 {
-	*rc = settle(c, buf_text(&c->path), c->mode);
+	struct settle s = {.mode = c->mode, .mtime = c->mtime};
+
+	proof_of_spool(c, &s);
+	*rc = settle(c, buf_text(&c->path), &s);
 	if (*rc)
 		return remote_link_error(*rc);
-	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size)
+	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size ||
+	    proof_judge(c, buf_text(&c->path), &s) != 0)
 		return false;
 	note_stored(c);
 	return true;
@@ -459,6 +479,7 @@ static int send_all(struct commit *c)
 static int try_once(struct commit *c)
 {
 	struct stored *s = &c->stored;
+	struct settle same = {.mode = c->mode};
 	struct patch patch;
 	int rc = find_path(c);
 
@@ -470,7 +491,8 @@ static int try_once(struct commit *c)
 		/* Grown and cut back, say: the server has the bytes, and must be told the time. */
 		if (c->mtime == REMOTE_KEEP_MTIME)
 			c->mtime = c->touched;
-		rc = settle(c, buf_text(&c->path), c->mode);
+		same.mtime = c->mtime;
+		rc = settle(c, buf_text(&c->path), &same);
 		if (rc == 0)
 			note_stored(c);
 		return rc;

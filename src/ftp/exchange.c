@@ -46,6 +46,7 @@ int exchange_begin(struct exchange *x, struct remote_ftp *ftp, enum purpose purp
 	}
 	reply_init(&x->reply);
 	x->s->changing = false;
+	x->s->patience = 0;
 	rc = sendable(x->s, buf_text(&x->path)) ? 0 : -EINVAL;
 	if (rc == 0)
 		rc = session_path(x->s, buf_text(&x->path), &x->arg, ctx);

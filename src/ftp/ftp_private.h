@@ -95,8 +95,8 @@ int ftp_stat(struct remote *r, const char *path, unsigned want, struct entry *ou
 	     const struct opctx *ctx);
 int ftp_stat_many(struct remote *r, const char *dir, struct entry *const e[], size_t n,
 		  const struct opctx *ctx);
-int ftp_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime, struct entry *out,
-	       const struct opctx *ctx);
+int ftp_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx);
+enum hash_kind ftp_hash_kind(struct remote *r);
 int ftp_open_read(struct remote *r, const char *path, int64_t from, struct stream **out,
 		  const struct opctx *ctx);
 int ftp_open_write(struct remote *r, const char *path, enum write_how how, int64_t at,

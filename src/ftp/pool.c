@@ -342,6 +342,7 @@ static void merge_caps_locked(struct pool *p, const struct caps *learned, const 
 			p->caps.known[i] = learned->known[i];
 	p->caps.quirks |= learned->quirks;
 	p->caps.mlst_mode |= learned->mlst_mode;
+	p->caps.hashes |= learned->hashes;
 	if (learned->zone_known && !taken->zone_known) {
 		p->caps.zone_known = true;
 		p->caps.zone = learned->zone;

@@ -49,6 +49,7 @@ static const struct remote_ops OPS = {
 	.copy = ftp_copy,
 	.space = ftp_space,
 	.settle = ftp_settle,
+	.hash_kind = ftp_hash_kind,
 	.describe = describe,
 	.destroy = destroy,
 };

@@ -46,7 +46,7 @@ static int broken(struct session *s, int error)
 
 static int poll_timeout(const struct session *s, const struct opctx *ctx)
 {
-	int64_t left = s->conf->timeout;
+	int64_t left = s->conf->timeout + s->patience;
 	int64_t now = clock_monotonic();
 
 	if (ctx->deadline != OPCTX_FOREVER && ctx->deadline - now < left)

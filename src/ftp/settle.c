@@ -2,112 +2,134 @@
 #include "settle.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+
+/* A server on a slow disk, or with a slow processor, that says nothing until it is through. */
+enum { HASHED_A_SECOND = 4 << 20 };
 
 int settling_command(void *settling, size_t i, struct buf *line)
 {
-	const struct settling *s = settling;
-	const char *arg = buf_text(&s->x->arg);
+	const struct settling *p = settling;
+	const char *arg = buf_text(&p->x->arg);
 
-	switch (s->kinds[i]) {
+	switch (p->kinds[i]) {
 	case SETTLE_MODE:
-		return buf_addf(line, "SITE CHMOD %04o %s", (unsigned)s->mode & 07777, arg);
+		return buf_addf(line, "SITE CHMOD %04o %s", (unsigned)p->s->mode & 07777, arg);
 	case SETTLE_MTIME:
-		return mtime_command(s->way, s->mtime, arg, line);
+		return mtime_command(p->way, p->s->mtime, arg, line);
 	case SETTLE_MLST:
 		return buf_addf(line, "MLST %s", arg);
 	case SETTLE_SIZE:
 		return buf_addf(line, "SIZE %s", arg);
-	default:
+	case SETTLE_MDTM:
 		return buf_addf(line, "MDTM %s", arg);
+	default:
+		return hash_command(&p->hash, arg, line);
 	}
 }
 
 void settling_answer(void *settling, size_t i, const struct reply *r)
 {
-	struct settling *s = settling;
-	struct caps *caps = &s->x->s->caps;
+	struct settling *p = settling;
+	struct caps *caps = &p->x->s->caps;
+	struct entry *out = &p->s->entry;
 
-	switch (s->kinds[i]) {
+	switch (p->kinds[i]) {
 	case SETTLE_MODE:
 		chmod_learn(caps, r->code);
-		s->mode_set = r->code / 100 == 2;
+		p->mode_set = r->code / 100 == 2;
 		break;
 	case SETTLE_MTIME:
-		s->mtime_refused = !mtime_accepted(caps, s->way, r->code);
+		p->mtime_refused = !mtime_accepted(caps, p->way, r->code);
 		break;
 	case SETTLE_MLST:
-		s->code = r->code;
+		p->code = r->code;
 		if (r->code == 250)
-			(void)entry_from_mlst(r, s->out);
+			(void)entry_from_mlst(r, out);
 		break;
 	case SETTLE_SIZE:
-		s->code = r->code;
-		entry_take_size(s->out, r);
+		p->code = r->code;
+		entry_take_size(out, r);
+		break;
+	case SETTLE_MDTM:
+		entry_take_time(out, r);
 		break;
 	default:
-		entry_take_time(s->out, r);
+		hash_answer(caps, &p->hash, r, &p->s->digest);
 	}
 }
 
-void settling_plan(struct settling *s, struct exchange *x, int64_t mode, int64_t mtime,
-		   struct entry *out)
+static void plan_hash(struct settling *p)
+{
+	struct session *s = p->x->s;
+
+	if (p->s->hash == HASH_NONE || !caps_hash_way(&s->caps, p->s->hash, &p->hash) ||
+	    !hash_can_name(&p->hash, buf_text(&p->x->arg)))
+		return;
+	p->kinds[p->n++] = SETTLE_HASH;
+	s->patience = p->s->hashed / HASHED_A_SECOND * NS_PER_S;
+}
+
+void settling_plan(struct settling *p, struct exchange *x, struct settle *s)
 {
 	const struct caps *c = &x->s->caps;
 
-	*s = (struct settling){
-		.x = x, .out = out, .mode = mode, .mtime = mtime, .way = mtime_way(c)};
-	*out = (struct entry){.type = ENTRY_FILE};
-	if (mode != REMOTE_KEEP_MODE && caps_may(c, CAP_SITE_CHMOD))
-		s->kinds[s->n++] = SETTLE_MODE;
-	if (mtime != REMOTE_KEEP_MTIME && s->way != MTIME_NONE)
-		s->kinds[s->n++] = SETTLE_MTIME;
+	*p = (struct settling){.x = x, .s = s, .way = mtime_way(c)};
+	s->entry = (struct entry){.type = ENTRY_FILE};
+	s->digest.kind = HASH_NONE;
+	if (s->mode != REMOTE_KEEP_MODE && caps_may(c, CAP_SITE_CHMOD))
+		p->kinds[p->n++] = SETTLE_MODE;
+	if (s->mtime != REMOTE_KEEP_MTIME && p->way != MTIME_NONE)
+		p->kinds[p->n++] = SETTLE_MTIME;
 	if (c->known[CAP_MLST] == YES) {
-		s->kinds[s->n++] = SETTLE_MLST;
-		return;
+		p->kinds[p->n++] = SETTLE_MLST;
+	} else {
+		if (caps_may(c, CAP_SIZE))
+			p->kinds[p->n++] = SETTLE_SIZE;
+		if (caps_may(c, CAP_MDTM))
+			p->kinds[p->n++] = SETTLE_MDTM;
 	}
-	if (caps_may(c, CAP_SIZE))
-		s->kinds[s->n++] = SETTLE_SIZE;
-	if (caps_may(c, CAP_MDTM))
-		s->kinds[s->n++] = SETTLE_MDTM;
+	plan_hash(p);
 }
 
-int settling_end(struct settling *s)
+int settling_end(struct settling *p)
 {
-	struct entry *out = s->out;
+	struct settle *s = p->s;
 	unsigned mode = (unsigned)s->mode & 07777;
 
-	entry_clear(out);
+	p->x->s->patience = 0;
+	entry_clear(&s->entry);
 	/* No way to set a time is known yet: the way that works is found once per server. */
-	if (s->mtime_refused && mtime_set(s->x, s->mtime) == 0) {
-		out->mtime = s->mtime;
-		out->have |= HAVE_MTIME | HAVE_EXACT_MTIME;
+	if (p->mtime_refused && mtime_set(p->x, s->mtime) == 0) {
+		s->entry.mtime = s->mtime;
+		s->entry.have |= HAVE_MTIME | HAVE_EXACT_MTIME;
 	}
-	if (s->code == 550)
+	if (p->code == 550)
 		return -ENOENT;
-	if (s->mode_set) {
-		out->mode = mode;
-		out->have |= HAVE_MODE;
+	if (p->mode_set) {
+		s->entry.mode = mode;
+		s->entry.have |= HAVE_MODE;
 	} else if (s->mode != REMOTE_KEEP_MODE) {
-		log_debug("%s: the server did not take mode %04o", buf_text(&s->x->path), mode);
+		log_debug("%s: the server did not take mode %04o", buf_text(&p->x->path), mode);
 	}
-	return s->x->s->broken ? -ECONNRESET : 0;
+	return p->x->s->broken ? -ECONNRESET : 0;
 }
 
-int ftp_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime, struct entry *out,
-	       const struct opctx *ctx)
+int ftp_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx)
 {
 	struct exchange x;
-	struct settling s;
+	struct settling p;
 	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
 
 	if (rc != 0)
 		return rc;
-	settling_plan(&s, &x, mode, mtime, out);
-	struct session_batch b = {s.n, &s, settling_command, settling_answer};
+	settling_plan(&p, &x, s);
+	struct session_batch b = {p.n, &p, settling_command, settling_answer};
 	rc = session_batch(x.s, &b, ctx);
 	if (rc == 0)
-		rc = settling_end(&s);
+		rc = settling_end(&p);
 	return exchange_end(&x, rc);
 }

@@ -177,7 +177,7 @@ static int settle_behind(struct transfer *t, struct settle *settle, struct settl
 	struct buf line;
 	int rc = 0;
 
-	settling_plan(behind, &t->x, settle->mode, settle->mtime, &settle->entry);
+	settling_plan(behind, &t->x, settle);
 	buf_init(&line, SESSION_LINE * 2);
 	for (size_t i = 0; i < behind->n && rc == 0; i++) {
 		buf_reset(&line);

@@ -27,6 +27,13 @@ static const char *const names[CAP_COUNT] = {
 	[CAP_UTF8] = "UTF8",
 	[CAP_NOOP] = "NOOP",
 	[CAP_PATCH] = "REST+STOR",
+	[CAP_HASH] = "HASH",
+	[CAP_XSHA256] = "XSHA256",
+	[CAP_XSHA512] = "XSHA512",
+	[CAP_XSHA1] = "XSHA1",
+	[CAP_XMD5] = "XMD5",
+	[CAP_MD5] = "MD5",
+	[CAP_XCRC] = "XCRC",
 };
 
 /* What FEAT calls it, in one word and maybe a second one. */
@@ -37,10 +44,15 @@ struct feature {
 };
 
 static const struct feature features[] = {
-	{"MLST", NULL, CAP_MLST},     {"MLSD", NULL, CAP_MLST}, {"SIZE", NULL, CAP_SIZE},
-	{"MDTM", NULL, CAP_MDTM},     {"MFMT", NULL, CAP_MFMT}, {"REST", "STREAM", CAP_REST},
-	{"RANG", "STREAM", CAP_RANG}, {"EPSV", NULL, CAP_EPSV}, {"AVBL", NULL, CAP_AVBL},
-	{"UTF8", NULL, CAP_UTF8},     {"APPE", NULL, CAP_APPE},
+	{"MLST", NULL, CAP_MLST},	{"MLSD", NULL, CAP_MLST},
+	{"SIZE", NULL, CAP_SIZE},	{"MDTM", NULL, CAP_MDTM},
+	{"MFMT", NULL, CAP_MFMT},	{"REST", "STREAM", CAP_REST},
+	{"RANG", "STREAM", CAP_RANG},	{"EPSV", NULL, CAP_EPSV},
+	{"AVBL", NULL, CAP_AVBL},	{"UTF8", NULL, CAP_UTF8},
+	{"APPE", NULL, CAP_APPE},	{"HASH", NULL, CAP_HASH},
+	{"XSHA256", NULL, CAP_XSHA256}, {"XSHA512", NULL, CAP_XSHA512},
+	{"XSHA1", NULL, CAP_XSHA1},	{"XMD5", NULL, CAP_XMD5},
+	{"MD5", NULL, CAP_MD5},		{"XCRC", NULL, CAP_XCRC},
 };
 
 static const struct feature site_features[] = {
@@ -126,6 +138,19 @@ static void learn_facts(struct caps *c, struct words rest)
 			c->mlst_mode = true;
 }
 
+/* "HASH CRC32;SHA-1*;SHA-256;": the star is the one that OPTS HASH would change. */
+static void learn_hashes(struct caps *c, struct words rest)
+{
+	const char *word;
+	size_t len;
+
+	rest.separators = " \t;*";
+	while ((len = next_word(&rest, &word)))
+		for (unsigned kind = HASH_NONE + 1; kind < HASH_KINDS; kind++)
+			if (is_word(word, len, hash_ftp_name((enum hash_kind)kind)))
+				c->hashes = (uint8_t)(c->hashes | 1U << kind);
+}
+
 static void learn_feature(struct caps *c, const char *line, size_t n)
 {
 	struct words rest = {.at = line, .end = line + n, .separators = " \t"};
@@ -138,6 +163,8 @@ static void learn_feature(struct caps *c, const char *line, size_t n)
 		learn_site(c, rest);
 	if (is_word(word, len, "MLST"))
 		learn_facts(c, rest);
+	if (is_word(word, len, "HASH"))
+		learn_hashes(c, rest);
 	second = rest;
 	argument_len = next_word(&second, &argument);
 	for (size_t i = 0; i < COUNT(features); i++) {
@@ -189,4 +216,36 @@ void caps_from_greeting(struct caps *c, const char *greeting)
 		c->quirks |= QUIRK_SHORT_LINES;
 	if (strncmp(greeting, "Features:", strlen("Features:")) == 0)
 		c->quirks |= QUIRK_BACKSLASH;
+}
+
+static const struct hash_way hash_ways[] = {
+	{HASH_SHA256, CAP_HASH, "HASH"}, {HASH_SHA256, CAP_XSHA256, "XSHA256"},
+	{HASH_SHA512, CAP_HASH, "HASH"}, {HASH_SHA512, CAP_XSHA512, "XSHA512"},
+	{HASH_SHA1, CAP_HASH, "HASH"},	 {HASH_SHA1, CAP_XSHA1, "XSHA1"},
+	{HASH_MD5, CAP_HASH, "HASH"},	 {HASH_MD5, CAP_XMD5, "XMD5"},
+	{HASH_MD5, CAP_MD5, "MD5"},	 {HASH_CRC32, CAP_HASH, "HASH"},
+	{HASH_CRC32, CAP_XCRC, "XCRC"},
+};
+
+/* OPTS HASH has chosen one for the session: the best one. */
+static bool is_chosen(const struct caps *c, enum hash_kind kind)
+{
+	for (size_t i = 0; i < COUNT(hash_ways); i++)
+		if (hash_ways[i].cap == CAP_HASH && (c->hashes & 1U << hash_ways[i].kind))
+			return hash_ways[i].kind == kind;
+	return false;
+}
+
+bool caps_hash_way(const struct caps *c, enum hash_kind kind, struct hash_way *out)
+{
+	for (size_t i = 0; i < COUNT(hash_ways); i++) {
+		const struct hash_way *way = &hash_ways[i];
+
+		if (c->known[way->cap] != YES || (kind != HASH_NONE && way->kind != kind) ||
+		    (way->cap == CAP_HASH && !is_chosen(c, way->kind)))
+			continue;
+		*out = *way;
+		return true;
+	}
+	return false;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "parse/ftime.h"
 
@@ -269,4 +270,62 @@ int reply_pasv(const struct reply *r, uint16_t *port)
 		return *port ? 0 : -EPROTO;
 	}
 	return -EPROTO;
+}
+
+/* ---- hashes ---- */
+
+static struct line last_line(const struct reply *r)
+{
+	const char *text = buf_text(&r->text), *end = strrchr(text, '\n');
+	struct line line = {.at = end ? end + 1 : text};
+
+	line.len = strlen(line.at);
+	return line;
+}
+
+/* Takes a word off the front of *line; false at its end. */
+static bool next_word(struct line *line, struct line *word)
+{
+	while (line->len && *line->at == ' ') {
+		line->at++;
+		line->len--;
+	}
+	*word = (struct line){.at = line->at};
+	while (word->len < line->len && line->at[word->len] != ' ')
+		word->len++;
+	line->at += word->len;
+	line->len -= word->len;
+	return word->len > 0;
+}
+
+static bool is_named(const struct line *word, enum hash_kind kind)
+{
+	const char *name = hash_ftp_name(kind);
+
+	return strlen(name) == word->len && strncasecmp(word->at, name, word->len) == 0;
+}
+
+/* "SHA-256 0-1023 <hash> name"; whoever says "0-1023" or "0-1024" for 1,024 bytes means all.  Of a
+ * range that begins elsewhere it would be another hash. */
+static int hash_of_213(struct line line, enum hash_kind kind, struct digest *out)
+{
+	struct line name, range, hex;
+
+	if (!next_word(&line, &name) || !is_named(&name, kind) || !next_word(&line, &range) ||
+	    range.len < 3 || strncmp(range.at, "0-", 2) != 0 || !next_word(&line, &hex))
+		return -EPROTO;
+	return digest_parse(out, kind, hex.at, hex.len);
+}
+
+int reply_hash(const struct reply *r, enum hash_kind kind, struct digest *out)
+{
+	struct line line = last_line(r), word, last = {.len = 0};
+
+	if (r->code == 213)
+		return hash_of_213(line, kind, out);
+	if (r->code != 250 && r->code != 251)
+		return -EPROTO;
+	while (next_word(&line, &word))
+		last = word;
+	return digest_parse(out, kind, last.at, last.len);
 }

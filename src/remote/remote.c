@@ -129,10 +129,14 @@ int remote_space(struct remote *r, struct space *out, const struct opctx *ctx)
 	return r->ops->space(r, out, ctx);
 }
 
-int remote_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-		  struct entry *out, const struct opctx *ctx)
+int remote_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx)
 {
-	return r->ops->settle(r, path, mode, mtime, out, ctx);
+	return r->ops->settle(r, path, s, ctx);
+}
+
+enum hash_kind remote_hash_kind(struct remote *r)
+{
+	return r->ops->hash_kind(r);
 }
 
 void remote_describe(struct remote *r, struct buf *out)

@@ -310,16 +310,21 @@ static int retry_space(struct remote *r, struct space *out, const struct opctx *
 	return rc;
 }
 
-static int retry_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-			struct entry *out, const struct opctx *ctx)
+static int retry_settle(struct remote *r, const char *path, struct settle *s,
+			const struct opctx *ctx)
 {
 	struct tries t = tries_begin(r, ctx);
 	int rc;
 
 	do
-		rc = remote_settle(t.inner, path, mode, mtime, out, ctx);
+		rc = remote_settle(t.inner, path, s, ctx);
 	while (try_again(&t, &rc));
 	return rc;
+}
+
+static enum hash_kind retry_hash_kind(struct remote *r)
+{
+	return remote_hash_kind(((struct retry *)r)->inner);
 }
 
 static void retry_describe(struct remote *r, struct buf *out)
@@ -355,6 +360,7 @@ static const struct remote_ops retry_ops = {
 	.copy = retry_copy,
 	.space = retry_space,
 	.settle = retry_settle,
+	.hash_kind = retry_hash_kind,
 	.describe = retry_describe,
 	.destroy = retry_destroy,
 };

@@ -164,13 +164,18 @@ static int trace_space(struct remote *r, struct space *out, const struct opctx *
 	return report("space", "/", "", remote_space(inner_of(r), out, ctx), began);
 }
 
-static int trace_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-			struct entry *out, const struct opctx *ctx)
+static int trace_settle(struct remote *r, const char *path, struct settle *s,
+			const struct opctx *ctx)
 {
 	int64_t began = clock_monotonic();
 
-	return report("settle", path, "", remote_settle(inner_of(r), path, mode, mtime, out, ctx),
-		      began);
+	return report("settle", path, s->hash ? hash_name(s->hash) : "",
+		      remote_settle(inner_of(r), path, s, ctx), began);
+}
+
+static enum hash_kind trace_hash_kind(struct remote *r)
+{
+	return remote_hash_kind(inner_of(r));
 }
 
 static void trace_describe(struct remote *r, struct buf *out)
@@ -202,6 +207,7 @@ static const struct remote_ops trace_ops = {
 	.copy = trace_copy,
 	.space = trace_space,
 	.settle = trace_settle,
+	.hash_kind = trace_hash_kind,
 	.describe = trace_describe,
 	.destroy = trace_destroy,
 };

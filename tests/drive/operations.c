@@ -267,7 +267,8 @@ static int parse_how(const char *word, enum write_how *how)
 	return 0;
 }
 
-/* What a stream_finish() is asked to settle: [MODE|-] [MTIME|-] from the i-th argument on. */
+/* What a stream_finish() is asked to settle: [MODE|- [MTIME|- [hash]]] from the i-th argument on.
+ */
 static struct settle wanted_settle(const struct job *j, int i)
 {
 	struct settle s = {.mode = REMOTE_KEEP_MODE, .mtime = REMOTE_KEEP_MTIME};
@@ -276,6 +277,8 @@ static struct settle wanted_settle(const struct job *j, int i)
 		s.mode = strtol(j->argv[i], NULL, 8);
 	if (j->argc > i + 1 && strcmp(j->argv[i + 1], "-") != 0)
 		s.mtime = atoll(j->argv[i + 1]) * NS_PER_S;
+	if (j->argc > i + 2)
+		s.hash = remote_hash_kind(j->drive->remote);
 	return s;
 }
 
@@ -298,8 +301,20 @@ static int find_out_patch(struct job *j)
 	return rc;
 }
 
-/* write PATH whole|append|patch AT [BYTES [MODE|- [MTIME|-]]]; the step that failed is told, and
- * what was settled in the same flight */
+static void add_settled(struct buf *out, const struct settle *s)
+{
+	char digest[DIGEST_TEXT_SIZE];
+
+	buf_adds(out, ", \"entry\": ");
+	add_entry(out, &s->entry);
+	if (s->hash == HASH_NONE)
+		return;
+	digest_print(&s->digest, digest);
+	add_field(out, "hash", digest);
+}
+
+/* write PATH whole|append|patch AT [BYTES [MODE|- [MTIME|- [hash]]]]; the step that failed is told,
+ * and what was settled in the same flight */
 static int do_write(struct job *j)
 {
 	struct settle settle = wanted_settle(j, 4);
@@ -324,23 +339,19 @@ static int do_write(struct job *j)
 	}
 	if (rc != 0)
 		add_field(&j->out, "step", step);
-	if (rc == 0 && settle.done) {
-		buf_adds(&j->out, ", \"entry\": ");
-		add_entry(&j->out, &settle.entry);
-	}
+	if (rc == 0 && settle.done)
+		add_settled(&j->out, &settle);
 	return rc;
 }
 
-/* settle PATH [MODE|-] [MTIME|-] */
+/* settle PATH [MODE|- [MTIME|- [hash]]] */
 static int do_settle(struct job *j)
 {
 	struct settle s = wanted_settle(j, 1);
-	int rc = remote_settle(j->drive->remote, j->argv[0], s.mode, s.mtime, &s.entry, &j->ctx);
+	int rc = remote_settle(j->drive->remote, j->argv[0], &s, &j->ctx);
 
-	if (rc == 0) {
-		buf_adds(&j->out, ", \"entry\": ");
-		add_entry(&j->out, &s.entry);
-	}
+	if (rc == 0)
+		add_settled(&j->out, &s);
 	return rc;
 }
 

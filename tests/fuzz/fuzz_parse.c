@@ -60,6 +60,7 @@ static void fuzz_listing(enum listing_format format, const char *text, size_t n)
 static void fuzz_reply(const char *text, size_t n)
 {
 	struct caps caps = {0};
+	struct digest digest;
 	struct reply r;
 	char line[40];
 	int64_t value;
@@ -82,6 +83,10 @@ static void fuzz_reply(const char *text, size_t n)
 			caps_from_feat(&caps, &r);
 			require(reply_size(&r, &value) || value >= 0, "size");
 			reply_time(&r, &value);
+			for (int kind = HASH_NONE; kind < HASH_KINDS; kind++)
+				require(reply_hash(&r, (enum hash_kind)kind, &digest) ||
+						digest.kind == (enum hash_kind)kind,
+					"hash");
 			require(reply_epsv(&r, &port) || port, "port");
 			require(reply_pasv(&r, &port) || port, "port");
 		}

@@ -130,10 +130,15 @@ static int fault_space(struct remote *r, struct space *out, const struct opctx *
 	SPOIL(r, FAULT_SPACE, remote_space(inner_of(r), out, ctx));
 }
 
-static int fault_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-			struct entry *out, const struct opctx *ctx)
+static int fault_settle(struct remote *r, const char *path, struct settle *s,
+			const struct opctx *ctx)
 {
-	SPOIL(r, FAULT_SETTLE, remote_settle(inner_of(r), path, mode, mtime, out, ctx));
+	SPOIL(r, FAULT_SETTLE, remote_settle(inner_of(r), path, s, ctx));
+}
+
+static enum hash_kind fault_hash_kind(struct remote *r)
+{
+	return remote_hash_kind(inner_of(r));
 }
 
 static int die(struct fault_stream *s, int error)
@@ -333,6 +338,7 @@ static const struct remote_ops fault_ops = {
 	.copy = fault_copy,
 	.space = fault_space,
 	.settle = fault_settle,
+	.hash_kind = fault_hash_kind,
 	.describe = fault_describe,
 	.destroy = fault_destroy,
 };

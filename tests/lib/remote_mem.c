@@ -268,21 +268,43 @@ static int op_space(struct remote *r, struct space *out, const struct opctx *ctx
 	return opctx_check(ctx);
 }
 
-static int op_settle(struct remote *r, const char *path, int64_t mode, int64_t mtime,
-		     struct entry *out, const struct opctx *ctx)
+static void tell_hash(struct mem_server *m, const char *path, struct settle *s)
+{
+	struct mem_node *n;
+	struct hash *h;
+
+	s->digest.kind = HASH_NONE;
+	mutex_lock(&m->lock);
+	m->hashes_asked += s->hash != HASH_NONE;
+	if (s->hash && s->hash == m->traits.hash && !m->traits.hash_refused &&
+	    mem_find_locked(m, path, &n) == 0 && hash_begin(s->hash, &h) == 0) {
+		if (n->size)
+			hash_add(h, n->bytes, n->size);
+		hash_end(h, &s->digest);
+	}
+	mutex_unlock(&m->lock);
+}
+
+static enum hash_kind op_hash_kind(struct remote *r)
+{
+	return server_of(r)->traits.hash;
+}
+
+static int op_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx)
 {
 	struct mem_server *m = server_of(r);
 	int rc = opctx_check(ctx);
 
 	if (rc)
 		return rc;
-	if (mode != REMOTE_KEEP_MODE)
-		op_set_mode(r, path, (uint32_t)mode, ctx);
-	if (mtime != REMOTE_KEEP_MTIME)
-		op_set_mtime(r, path, mtime, ctx);
-	rc = mem_stat(m, path, out);
+	if (s->mode != REMOTE_KEEP_MODE)
+		op_set_mode(r, path, (uint32_t)s->mode, ctx);
+	if (s->mtime != REMOTE_KEEP_MTIME)
+		op_set_mtime(r, path, s->mtime, ctx);
+	rc = mem_stat(m, path, &s->entry);
 	if (!rc)
-		entry_clear(out);
+		entry_clear(&s->entry);
+	tell_hash(m, path, s);
 	return rc;
 }
 
@@ -315,6 +337,7 @@ static const struct remote_ops mem_ops = {
 	.copy = op_copy,
 	.space = op_space,
 	.settle = op_settle,
+	.hash_kind = op_hash_kind,
 	.describe = op_describe,
 	.destroy = op_destroy,
 };
@@ -333,4 +356,19 @@ struct remote *remote_mem_create(struct mem_server *m)
 struct mem_server *mem_server_of(struct remote *r)
 {
 	return server_of(r);
+}
+
+void mem_corrupt(struct mem_server *m, unsigned n)
+{
+	mutex_lock(&m->lock);
+	m->corrupt = n;
+	mutex_unlock(&m->lock);
+}
+
+unsigned mem_hashes_asked(struct mem_server *m)
+{
+	mutex_lock(&m->lock);
+	unsigned n = m->hashes_asked;
+	mutex_unlock(&m->lock);
+	return n;
 }

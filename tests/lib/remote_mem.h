@@ -26,6 +26,8 @@ struct mem_traits {
 	bool sloppy; /* DELE takes empty directories, RMD files, and MKD says yes to what exists */
 	bool no_symlink;     /* -EOPNOTSUPP */
 	bool settles_behind; /* stream_finish() settles, too */
+	enum hash_kind hash; /* can be asked for; HASH_NONE: none */
+	bool hash_refused;   /* ... or so it says, and then does not tell */
 };
 
 struct mem_server;
@@ -43,6 +45,10 @@ int mem_get(struct mem_server *m, const char *path, char **out, size_t *n);
 /* Create or replace a file; its time becomes now. */
 int mem_put(struct mem_server *m, const char *path, const void *bytes, size_t n);
 int mem_make_dir(struct mem_server *m, const char *path);
+/* The next n uploads that are finished have a wrong byte in their middle. */
+void mem_corrupt(struct mem_server *m, unsigned n);
+/* How often was a hash asked for? */
+unsigned mem_hashes_asked(struct mem_server *m);
 int mem_remove(struct mem_server *m, const char *path); /* a file, a link, or an empty directory */
 /* Calls `each` for every name below `path`, parents first, without the server's lock. */
 void mem_walk(struct mem_server *m, const char *path,

@@ -71,9 +71,14 @@ static int mem_finish(struct stream *s, struct settle *settle, const struct opct
 	struct mem_stream *self = (struct mem_stream *)s;
 	int rc = opctx_check(ctx);
 
+	mutex_lock(&self->server->lock);
+	if (!rc && self->server->corrupt && self->node->size) {
+		self->server->corrupt--;
+		self->node->bytes[self->node->size / 2] ^= 1;
+	}
+	mutex_unlock(&self->server->lock);
 	if (!rc && settle && self->server->traits.settles_behind)
-		settle->done = remote_settle(self->remote, self->path, settle->mode, settle->mtime,
-					     &settle->entry, ctx) == 0;
+		settle->done = remote_settle(self->remote, self->path, settle, ctx) == 0;
 	return rc;
 }
 

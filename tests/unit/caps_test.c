@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -130,6 +131,44 @@ static void test_every_cap_has_a_name(void **state)
 		assert_non_null(caps_name((enum cap)i));
 }
 
+/* "KIND VERB", or "none". */
+static void check_way(const struct caps *c, enum hash_kind kind, const char *want)
+{
+	struct hash_way way;
+	char got[64] = "none";
+
+	if (caps_hash_way(c, kind, &way))
+		snprintf(got, sizeof(got), "%s %s", hash_name(way.kind), way.verb);
+	assert_string_equal(got, want);
+}
+
+static void test_hashes(void **state)
+{
+	struct caps all = from_feat("211-Features:\r\n HASH CRC32;MD5;SHA-1*;SHA-256;SHA-512;\r\n"
+				    " MD5\r\n XCRC\r\n XMD5\r\n XSHA\r\n XSHA1\r\n XSHA256\r\n"
+				    " XSHA512\r\n211 End\r\n");
+	struct caps old = from_feat("211-\r\n XCRC filename;start;end\r\n XMD5\r\n211 .\r\n");
+	struct caps strange = from_feat("211-\r\n HASH WHIRLPOOL*;\r\n211 .\r\n");
+	struct caps long_ago = from_feat("211-\r\n XCRC\r\n211 .\r\n");
+	struct caps none = from_feat("211-\r\n SIZE\r\n211 .\r\n");
+
+	(void)state;
+	check_way(&all, HASH_NONE, "sha256 HASH");
+	/* The session is set to that one, the others have commands of their own. */
+	check_way(&all, HASH_SHA512, "sha512 XSHA512");
+	check_way(&all, HASH_SHA1, "sha1 XSHA1");
+	assert_true(caps_learn(&all, CAP_HASH, 502));
+	check_way(&all, HASH_NONE, "sha256 XSHA256");
+	assert_true(caps_learn(&all, CAP_XSHA256, 500));
+	check_way(&all, HASH_NONE, "sha512 XSHA512");
+	check_way(&all, HASH_SHA256, "none");
+	check_way(&old, HASH_NONE, "md5 XMD5");
+	check_way(&old, HASH_CRC32, "crc32 XCRC");
+	check_way(&strange, HASH_NONE, "none");
+	check_way(&long_ago, HASH_NONE, "crc32 XCRC");
+	check_way(&none, HASH_NONE, "none");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +177,7 @@ int main(void)
 		cmocka_unit_test(test_greetings),
 		cmocka_unit_test(test_learning),
 		cmocka_unit_test(test_every_cap_has_a_name),
+		cmocka_unit_test(test_hashes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,6 +212,46 @@ static void test_pasv(void **state)
 	check_port(reply_pasv, "227 ok\r\n", 0);
 }
 
+#define MD5_HEX	   "25f9e794323b453885f5181f1b624d0b"
+#define SHA256_HEX "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"
+
+/* NULL: there is none. */
+static void check_hash(const char *bytes, enum hash_kind kind, const char *want)
+{
+	struct reply r = parsed(bytes);
+	char text[DIGEST_TEXT_SIZE];
+	struct digest d;
+	int rc = reply_hash(&r, kind, &d);
+
+	assert_int_equal(rc, want ? 0 : -EPROTO);
+	if (want) {
+		digest_print(&d, text);
+		assert_string_equal(strchr(text, ':') + 1, want);
+	}
+	reply_free(&r);
+}
+
+static void test_hash(void **state)
+{
+	(void)state;
+	check_hash("213-Computing SHA-256 digest\r\n213 SHA-256 0-9 " SHA256_HEX " /a b\r\n",
+		   HASH_SHA256, SHA256_HEX);
+	check_hash("213 sha-256 0-8 " SHA256_HEX " x " MD5_HEX "\r\n", HASH_SHA256, SHA256_HEX);
+	/* Of another kind, of a part, of nothing. */
+	check_hash("213 MD5 0-9 " MD5_HEX " /f\r\n", HASH_SHA256, NULL);
+	check_hash("213 SHA-256 4-9 " SHA256_HEX " /f\r\n", HASH_SHA256, NULL);
+	check_hash("213 SHA-256 0-9 " MD5_HEX " /f\r\n", HASH_SHA256, NULL);
+	check_hash("213 SHA-256 0-9\r\n", HASH_SHA256, NULL);
+	check_hash("213 1024\r\n", HASH_CRC32, NULL);
+	check_hash("250-Computing MD5 digest\r\n250 25F9E794323B453885F5181F1B624D0B\r\n", HASH_MD5,
+		   MD5_HEX);
+	check_hash("250 XCRC CBF43926 \r\n", HASH_CRC32, "cbf43926");
+	check_hash("250 done\r\n", HASH_CRC32, NULL);
+	check_hash("250 \r\n", HASH_MD5, NULL);
+	check_hash("251 /" MD5_HEX " /f 25F9E794323B453885F5181F1B624D0B\r\n", HASH_MD5, MD5_HEX);
+	check_hash("200 " MD5_HEX "\r\n", HASH_MD5, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_epsv),
 		cmocka_unit_test(test_pasv),
+		cmocka_unit_test(test_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -184,13 +184,11 @@ static int call_space(struct bench *b)
 
 static int call_settle(struct bench *b)
 {
-	struct entry e = {0};
-	int rc = remote_settle(b->remote, "/file", 0600, 7 * NS_PER_S, &e, &b->ctx);
+	struct settle s = {.mode = 0600, .mtime = 7 * NS_PER_S};
+	int rc = remote_settle(b->remote, "/file", &s, &b->ctx);
 
-	if (!rc) {
-		assert_int_equal(e.mtime, 7 * NS_PER_S);
-		entry_clear(&e);
-	}
+	if (!rc)
+		assert_int_equal(s.entry.mtime, 7 * NS_PER_S);
 	return rc;
 }
 
