@@ -147,7 +147,7 @@ bool proof_of_sent(struct commit *c, struct settle *s);
 /* The same, reading the spool when nothing else is known. */
 void proof_of_spool(struct commit *c, struct settle *s);
 /* The server's size is right; is its hash?  0, also when it tells none; -EAGAIN. */
-int proof_judge(struct commit *c, const char *path, const struct settle *s);
+int proof_judge(struct commit *c, const struct settle *s);
 
 /* store.c, for patch.c */
 

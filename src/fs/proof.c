@@ -94,7 +94,7 @@ void proof_of_spool(struct commit *c, struct settle *s)
 	ask(c, s);
 }
 
-int proof_judge(struct commit *c, const char *path, const struct settle *s)
+int proof_judge(struct commit *c, const struct settle *s)
 {
 	char ours[DIGEST_TEXT_SIZE], theirs[DIGEST_TEXT_SIZE];
 
@@ -103,7 +103,7 @@ int proof_judge(struct commit *c, const char *path, const struct settle *s)
 	/* It may have taken the server long. */
 	c->progress = clock_monotonic();
 	if (s->digest.kind == HASH_NONE) {
-		missed(c->files, path);
+		missed(c->files, buf_text(&c->path));
 		return 0;
 	}
 	if (digest_same(&c->sent, &s->digest))
@@ -112,7 +112,7 @@ int proof_judge(struct commit *c, const char *path, const struct settle *s)
 	digest_print(&s->digest, theirs);
 	log_warn("%s: the server confirmed %" PRId64
 		 " bytes and has others: %s was sent, it has %s",
-		 path, c->spool->size, ours, theirs);
+		 buf_text(&c->path), c->spool->size, ours, theirs);
 	c->short_sizes++;
 	/* If it is not our part that is wrong, sending it again makes nothing right. */
 	c->stored.no_patch = true;

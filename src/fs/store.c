@@ -392,7 +392,7 @@ static int prove(struct commit *c, struct settle *s)
 	if (rc && rc != -ENOENT)
 		return rc;
 	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
-		return proof_judge(c, path, s);
+		return proof_judge(c, s);
 	log_warn("%s: the server confirmed %" PRId64 " bytes and has %" PRId64, path,
 		 c->spool->size, rc ? (int64_t)0 : c->settled.size);
 	c->short_sizes++;
@@ -459,7 +459,7 @@ static bool tail_arrived(struct commit *c, int *rc)
 	if (*rc)
 		return remote_link_error(*rc);
 	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size ||
-	    proof_judge(c, buf_text(&c->path), &s) != 0)
+	    proof_judge(c, &s) != 0)
 		return false;
 	note_stored(c);
 	return true;

@@ -267,8 +267,8 @@ static int parse_how(const char *word, enum write_how *how)
 	return 0;
 }
 
-/* What a stream_finish() is asked to settle: [MODE|- [MTIME|- [hash]]] from the i-th argument on.
- */
+/* What a stream_finish() is asked to settle: [MODE|- [MTIME|- [hash [BYTES]]]] from the i-th
+ * argument on. */
 static struct settle wanted_settle(const struct job *j, int i)
 {
 	struct settle s = {.mode = REMOTE_KEEP_MODE, .mtime = REMOTE_KEEP_MTIME};
@@ -279,6 +279,8 @@ static struct settle wanted_settle(const struct job *j, int i)
 		s.mtime = atoll(j->argv[i + 1]) * NS_PER_S;
 	if (j->argc > i + 2)
 		s.hash = remote_hash_kind(j->drive->remote);
+	if (j->argc > i + 3)
+		s.hashed = atoll(j->argv[i + 3]);
 	return s;
 }
 
@@ -344,7 +346,7 @@ static int do_write(struct job *j)
 	return rc;
 }
 
-/* settle PATH [MODE|- [MTIME|- [hash]]] */
+/* settle PATH [MODE|- [MTIME|- [hash [BYTES]]]] */
 static int do_settle(struct job *j)
 {
 	struct settle s = wanted_settle(j, 1);

@@ -73,6 +73,7 @@ static struct mem_traits random_traits(struct world *w)
 		.sloppy = world_chance(w, 30),
 		.no_symlink = world_chance(w, 10),
 		.settles_behind = world_chance(w, 50),
+		.hash = world_chance(w, 30) ? HASH_MD5 : HASH_NONE,
 	};
 }
 

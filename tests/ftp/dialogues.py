@@ -30,6 +30,14 @@ ACTIVE = [
     ("read a small file, the server opens the data connection", SEEN, [("read", "/small/1")]),
 ]
 
+# The server has HASH, and verify=hash asks for it.
+HASHED = [
+    ("write a small file, set mode and time, check size, time and hash",
+     [("settle", "/small/0", "600", 1), ("read", "/small/0")], [("store", "/new", "hash")]),
+    ("set mode and time, check size, time and hash", [("settle", "/small/0", "600", 1)],
+     [("settle", "/small/1", "644", 981173106, "hash")]),
+]
+
 # What is shown, what is done before (unseen), what is counted.
 OPERATIONS = [
     ("list a directory, the first time", [], [("list", "/small")]),
@@ -79,12 +87,12 @@ def logins(persona):
     return first, count(again)
 
 
-def store(drive, path):
+def store(drive, path, *hashed):
     """As a commit does it: what the end of the upload does not settle is settled afterwards."""
-    answer = drive.ok("write", path, "whole", 0, "x", "644", 981173106)
+    answer = drive.ok("write", path, "whole", 0, "x", "644", 981173106, *hashed)
     said = drive.said()
     if "entry" not in answer:
-        drive.ok("settle", path, "644", 981173106)
+        drive.ok("settle", path, "644", 981173106, *hashed)
         said += drive.said()
     return said
 
@@ -105,7 +113,7 @@ def measure(persona, before, words, options=()):
         said = []
         for operation in words:
             if operation[0] == "store":
-                said += store(drive, operation[1])
+                said += store(drive, *operation[1:])
             elif operation[0] == "probe":
                 said += probe(drive, operation[1])
             else:
@@ -118,6 +126,10 @@ def without_epsv(persona):
     return but(persona, missing=persona.missing | {"EPSV"})
 
 
+def with_hash(persona):
+    return but(persona, features=persona.features + ("HASH SHA-1*;SHA-256;",))
+
+
 def table():
     """The rows: what, (commands, flights) with MLSD, (commands, flights) without."""
     both = (PROFTPD, VSFTPD)
@@ -125,6 +137,8 @@ def table():
     rows = [("log in, the first connection", *first), ("log in, each further connection", *again)]
     for what, before, words in OPERATIONS:
         rows.append((what, *[measure(persona, before, words) for persona in both]))
+    for what, before, words in HASHED:
+        rows.append((what, *[measure(with_hash(p), before, words) for p in both]))
     for what, before, words in ACTIVE:
         rows.append((what, *[measure(without_epsv(p), before, words, ("-A", "on")) for p in both]))
     return rows

@@ -4,12 +4,22 @@ Knows nothing of bytes on the control connection: say(), take_behind() and start
 
 import calendar
 import contextlib
+import hashlib
 import time
+import zlib
 
 from fake_transfer import Gone, Transfers, text_of
 from fake_tree import Refused, facts, fold, stamp
 
 BEFORE_LOGIN = {"USER", "PASS", "ACCT", "AUTH", "PBSZ", "PROT", "QUIT", "FEAT", "SYST", "NOOP"}
+
+HASHES = {
+    "CRC32": lambda data: f"{zlib.crc32(data):08x}",
+    "MD5": lambda data: hashlib.md5(data).hexdigest(),
+    "SHA-1": lambda data: hashlib.sha1(data).hexdigest(),
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+    "SHA-512": lambda data: hashlib.sha512(data).hexdigest(),
+}
 
 
 def seconds_of(digits):
@@ -33,6 +43,7 @@ class Session(Transfers):
         self.passive = None       # listening socket of the data connection
         self.early = None         # a data connection accepted before its transfer (Twisted)
         self.calling = None       # where to connect to: what EPRT said
+        self.hash = "SHA-1"       # what HASH computes
         self.moving = None        # source of RNFR
         self.copying = None
         self.transfers = []       # dicts: verb, path, tls, reused, bytes
@@ -47,7 +58,7 @@ class Session(Transfers):
             moving, self.moving = self.moving, None
         else:
             moving = self.moving
-        handler = getattr(self, "do_" + verb.lower(), None) if verb.isalpha() else None
+        handler = getattr(self, "do_" + verb.lower(), None) if verb.isalnum() else None
         if handler is None or verb in persona.missing:
             self.say("502 Command not implemented.")
         elif not self.logged_in and verb not in BEFORE_LOGIN:
@@ -122,6 +133,12 @@ class Session(Transfers):
         self.say("215 " + self.server.persona.syst)
 
     def do_opts(self, arg):
+        what, _, value = arg.partition(b" ")
+        if what.upper() == b"HASH" and text_of(value).upper() not in HASHES:
+            self.say("501 Unsupported algorithm")
+            return
+        if what.upper() == b"HASH":
+            self.hash = text_of(value).upper()
         self.say("200 OPTS accepted.")
 
     def do_noop(self, arg):
@@ -219,6 +236,55 @@ class Session(Transfers):
         line = facts(node, persona.facts, kind)
         self.say(f"250-Start of list for {text_of(arg)}\r\n {line} {text_of(shown)}\r\n"
                  "250 End of list")
+
+    # -- hashes, as ProFTPD's mod_digest tells them --------------------------------------------------
+
+    def has(self, feature):
+        return any(f.split(" ")[0] == feature for f in self.server.persona.features)
+
+    def digest(self, name, path):
+        node = self.server.tree.open_file(self.at(path))
+        return HASHES[name](bytes(node.data)), node.size
+
+    def do_hash(self, arg):
+        if not self.has("HASH"):
+            self.say("502 Command not implemented.")
+            return
+        digest, size = self.digest(self.hash, arg)
+        self.say(f"213-Computing {self.hash} digest\r\n"
+                 f"213 {self.hash} 0-{size} {digest} {text_of(arg)}")
+
+    def do_md5(self, arg):
+        if not self.has("MD5"):
+            self.say("502 Command not implemented.")
+            return
+        self.say(f"251 {text_of(arg)} {self.digest('MD5', arg)[0].upper()}")
+
+    def tell_x(self, verb, name, arg):
+        """One argument, in quotes or without a space."""
+        quoted = arg.startswith(b'"') and arg.endswith(b'"') and len(arg) > 1
+        if not self.has(verb):
+            self.say("502 Command not implemented.")
+        elif not quoted and b" " in arg:
+            self.say("501 Invalid number of parameters")
+        else:
+            digest, _ = self.digest(name, arg[1:-1] if quoted else arg)
+            self.say(f"250-Computing digest\r\n250 {digest.upper()}")
+
+    def do_xcrc(self, arg):
+        self.tell_x("XCRC", "CRC32", arg)
+
+    def do_xmd5(self, arg):
+        self.tell_x("XMD5", "MD5", arg)
+
+    def do_xsha1(self, arg):
+        self.tell_x("XSHA1", "SHA-1", arg)
+
+    def do_xsha256(self, arg):
+        self.tell_x("XSHA256", "SHA-256", arg)
+
+    def do_xsha512(self, arg):
+        self.tell_x("XSHA512", "SHA-512", arg)
 
     def do_site(self, arg):
         word, _, rest = arg.partition(b" ")

@@ -30,6 +30,7 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.inplace = conf->inplace ? INPLACE_ON : INPLACE_AUTO,
 		.write_back = conf->back,
 		.uploads = 2,
+		.verify_hash = conf->traits.hash != HASH_NONE,
 		.prefetch_bytes = conf->prefetch,
 		.prefetch_threads = conf->prefetch ? 2 : 0,
 	};
