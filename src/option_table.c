@@ -73,6 +73,8 @@ static const struct option table[] = {
 	 "write a change into the server's file itself (auto: a small one in a big file)"},
 	{"verify", CHOICE, AT(verify), "size|hash",
 	 "what proves that the server has a file (size)"},
+	{"xattr", CHOICE, AT(xattr), "off|on",
+	 "show user.ftpfs.* attributes; slows small writes down (off)"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},

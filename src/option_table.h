@@ -21,6 +21,7 @@ struct parse {
 	unsigned inplace; /* enum inplace */
 	unsigned write;	  /* 1: back */
 	unsigned verify;  /* 1: hash */
+	unsigned xattr;	  /* 1: on */
 	int64_t prefetch_size;
 	mode_t umask; /* or NOT_SET */
 	uid_t uid;

@@ -240,6 +240,7 @@ static void take_numbers(struct parse *p)
 	o->fs.uploads = conns;
 	o->fs.inplace = (enum inplace)p->inplace;
 	o->fs.verify_hash = p->verify == 1;
+	o->mount.xattr = p->xattr == 1;
 	o->fs.timeout = o->ftp.login.timeout;
 	o->mount.timeout = o->ftp.login.timeout;
 	o->mount.max_threads = THREADS > conns + THREADS_OVER_CONNS ? THREADS

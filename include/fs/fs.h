@@ -135,6 +135,16 @@ bool fs_dirent(struct dirhandle *d, uint64_t index, struct fs_dirent *out);
 bool fs_dirent_plus(struct dirhandle *d, uint64_t index, struct fs_found *out);
 void fs_releasedir(struct dirhandle *d);
 
+/* user.ftpfs.state, size, mtime, hash of a file, as getxattr(2): the last three the server is asked
+ * for, now.  -ENODATA: no such name, not on the server yet, or it does not tell.  -EOPNOTSUPP: a
+ * name that is not user.*; the server has no hashes.  size 0: how long it may be, without asking.
+ */
+enum { FS_XATTR_MAX = DIGEST_TEXT_SIZE };
+ssize_t fs_getxattr(struct fs *fs, struct node *n, const char *name, char *value, size_t size,
+		    const struct opctx *ctx);
+/* Those that are listed, each with its NUL; constant.  Bytes. */
+size_t fs_listxattr(const struct node *n, const char **names);
+
 int fs_statfs(struct fs *fs, struct statvfs *out, const struct opctx *ctx);
 
 #endif

@@ -18,6 +18,9 @@
 
 struct fs;
 
+/* Stands in the name of a file that was stored beside somebody else's, followed by the date. */
+#define RECOVER_CONFLICT ".ftpfs-conflict-"
+
 /* Before the kernel asks anything; lists the directories that promises are in.  0; -EAGAIN: some of
  * them cannot be gone on with now (the log says which), they stay promised. -ENOMEM. */
 int recover_all(struct fs *fs, const struct opctx *ctx);

@@ -16,6 +16,7 @@ struct mount_conf {
 	int64_t timeout; /* ns: the deadline of a metadata or read request */
 	unsigned max_threads;
 	bool debug; /* -d */
+	bool xattr; /* answer for extended attributes: costs a request for each write(2) */
 	bool foreground;
 };
 

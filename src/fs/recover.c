@@ -399,8 +399,8 @@ static int beside(struct file *f, const char *path, const struct opctx *ctx)
 
 	(void)ctx;
 	strftime(when, sizeof when, "%Y%m%d-%H%M%S", gmtime_r(&now, &tm));
-	if (snprintf(name, sizeof name, "%.*s.ftpfs-conflict-%s", NAME_LIMIT - 48, path_name(path),
-		     when) >= (int)sizeof name)
+	if (snprintf(name, sizeof name, "%.*s" RECOVER_CONFLICT "%s", NAME_LIMIT - 48,
+		     path_name(path), when) >= (int)sizeof name)
 		return -ENAMETOOLONG;
 	mutex_lock(&f->lock);
 	mutex_lock(&t->lock);

@@ -75,6 +75,8 @@ int mount_create(const struct mount_conf *conf, struct fuse_args *args, struct m
 	ops.init = op_init;
 	ops_fill_file(&ops);
 	ops_fill_dir(&ops);
+	if (conf->xattr)
+		ops_fill_xattr(&ops);
 	fuse_set_log_func(log_libfuse);
 	m->se = fuse_session_new(args, &ops, sizeof(ops), m);
 	int rc = m->se ? notify_create(m->se, &m->notify) : -EINVAL;

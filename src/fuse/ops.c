@@ -288,7 +288,7 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 }
 
 /* What is absent here the kernel does itself (access, locks, lseek, copy_file_range by read and
- * write) or reports as not supported (extended attributes). */
+ * write) or reports as not supported (extended attributes, see xattr.c). */
 void ops_fill_file(struct fuse_lowlevel_ops *ops)
 {
 	ops->forget = op_forget;

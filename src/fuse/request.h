@@ -71,5 +71,6 @@ double ns_to_seconds(int64_t ns);
 /* What the kernel may ask: by file and by directory. */
 void ops_fill_file(struct fuse_lowlevel_ops *ops);
 void ops_fill_dir(struct fuse_lowlevel_ops *ops);
+void ops_fill_xattr(struct fuse_lowlevel_ops *ops);
 
 #endif

@@ -131,6 +131,7 @@ static void test_defaults(void **state)
 	assert_int_equal(r.o.ftp.active, ACTIVE_AUTO);
 	assert_int_equal(r.o.fs.inplace, INPLACE_AUTO);
 	assert_false(r.o.fs.verify_hash);
+	assert_false(r.o.mount.xattr);
 	assert_int_equal(r.o.fs.dcache_timeout, 20 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.connect_timeout, 15 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.timeout, 30 * NS_PER_S);
@@ -158,7 +159,7 @@ static void test_every_option(void **state)
 	    "account=a,tls=try,insecure,max_conns=3,dcache_timeout=0,connect_timeout=4,timeout=5",
 	    "-ocache_dir=/"
 	    "c,chown=error,ro,uid=7,gid=8,umask=027,log=info,prefetch_size=2k,active=off,"
-	    "write=back,cache_size=1G,umount_wait=6,inplace=on,verify=hash");
+	    "write=back,cache_size=1G,umount_wait=6,inplace=on,verify=hash,xattr=on");
 	assert_string_equal(r.said, "");
 	assert_int_equal(r.code, EXIT_OK);
 	assert_string_equal(r.o.ftp.login.user, "bob");
@@ -169,6 +170,7 @@ static void test_every_option(void **state)
 	assert_int_equal(r.o.ftp.active, ACTIVE_OFF);
 	assert_int_equal(r.o.fs.inplace, INPLACE_ON);
 	assert_true(r.o.fs.verify_hash);
+	assert_true(r.o.mount.xattr);
 	assert_int_equal(r.o.fs.dcache_timeout, 0);
 	assert_int_equal(r.o.ftp.login.connect_timeout, 4 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.timeout, 5 * NS_PER_S);
