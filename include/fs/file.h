@@ -87,6 +87,7 @@ struct stored {
 	bool on_server; /* a file of this name is there */
 	bool partial;	/* ... and it is a part of an upload of ours: nothing to preserve */
 	bool doubt;	/* ... unless the command that was to make it never arrived */
+	bool unproven;	/* after a crash it was taken for ours by its ends */
 	bool no_append; /* the server cannot APPE, or an APPE of ours was torn */
 	bool no_temp;	/* its directory takes no temporary sibling */
 	bool no_patch;	/* the server would not replace a part of it, or it was begun to be stored

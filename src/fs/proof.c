@@ -116,5 +116,6 @@ int proof_judge(struct commit *c, const struct settle *s)
 	c->short_sizes++;
 	/* If it is not our part that is wrong, sending it again makes nothing right. */
 	c->stored.no_patch = true;
+	c->tail_sent = false;
 	return -EAGAIN;
 }

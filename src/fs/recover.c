@@ -374,6 +374,7 @@ static void resume(struct file *f, int64_t size, int64_t mtime)
 	f->stored.partial = f->stored.doubt = false;
 	f->stored.size = size;
 	f->stored.mtime = mtime;
+	f->stored.unproven = true;
 	spool_resume(f->spool, size);
 	mutex_unlock(&f->lock);
 }

@@ -437,7 +437,7 @@ static void note_stored(struct commit *c)
 		upload_temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
-	s->partial = s->doubt = false;
+	s->partial = s->doubt = s->unproven = false;
 	s->patching = 0;
 	s->no_patch = false;
 	s->size = c->spool->size;
@@ -492,7 +492,12 @@ static int try_once(struct commit *c)
 		if (c->mtime == REMOTE_KEEP_MTIME)
 			c->mtime = c->touched;
 		same.mtime = c->mtime;
+		if (s->unproven)
+			proof_of_spool(c, &same);
 		rc = settle(c, buf_text(&c->path), &same);
+		if (rc == 0)
+			rc = proof_judge(c, &same);
+		s->partial = rc == -EAGAIN;
 		if (rc == 0)
 			note_stored(c);
 		return rc;

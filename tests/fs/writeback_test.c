@@ -30,8 +30,8 @@ static struct journal *journal;
 static struct fs *fs;
 static struct opctx ctx;
 static char cache[64];
-static int64_t cache_size;
-static bool read_only, through;
+static int64_t cache_size, patience;
+static bool read_only, through, verify;
 static enum inplace inplace;
 
 static void mount_again(void)
@@ -39,12 +39,13 @@ static void mount_again(void)
 	struct fs_conf conf = {
 		.remote = remote_fault_create(remote_mem_create(server), plan),
 		.dcache_timeout = 20 * NS_PER_S,
-		.timeout = 50 * NS_PER_MS,
+		.timeout = patience,
 		.write_back = !through,
 		.uploads = 4,
 		.cache_size = cache_size,
 		.read_only = read_only,
 		.inplace = inplace,
+		.verify_hash = verify,
 		.umount_wait = NS_PER_S,
 	};
 
@@ -64,12 +65,14 @@ static void unmount(void)
 static int setup(void **state)
 {
 	(void)state;
-	server = mem_server_create(&(struct mem_traits){0});
+	server = mem_server_create(&(struct mem_traits){.hash = HASH_SHA256});
 	plan = fault_plan_create(1);
 	ctx = opctx_for(OPCTX_FOREVER);
 	cache_size = 0;
 	inplace = INPLACE_AUTO;
 	through = false;
+	verify = false;
+	patience = 50 * NS_PER_MS;
 	strcpy(cache, "/tmp/ftpfs-back-XXXXXX");
 	assert_non_null(mkdtemp(cache));
 	mount_again();
@@ -596,6 +599,31 @@ static void test_an_upload_that_was_cut_off_goes_on(void **state)
 	assert_int_equal(names_on_server(), 2);
 }
 
+/* Its first and last 64 KiB are ours. */
+static void test_what_seems_to_have_arrived_is_proven(void **state)
+{
+	static char all[200001], other[200001];
+
+	(void)state;
+	memset(all, 'a', 200000);
+	memcpy(other, all, sizeof other);
+	other[100000] = 'b';
+	server_is_gone(true);
+	save("part", all);
+	save("whole", all);
+	end_without_server();
+	mem_put(server, "/part", other, 180000);
+	mem_put(server, "/whole", other, 200000);
+	verify = true;
+	patience = NS_PER_S;
+	mount_again();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/part", all);
+	assert_stored("/whole", all);
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(mem_hashes_asked(server), 4);
+}
+
 static void test_an_edit_that_had_arrived_is_no_conflict(void **state)
 {
 	(void)state;
@@ -808,6 +836,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_an_edit_of_another_file_is_kept_aside),
 	TEST(test_a_conflict_within_one_mount),
 	TEST(test_an_upload_that_was_cut_off_goes_on),
+	TEST(test_what_seems_to_have_arrived_is_proven),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
 	TEST(test_what_was_tried_on_goes),
