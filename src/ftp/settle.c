@@ -7,8 +7,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* A server on a slow disk, or with a slow processor, that says nothing until it is through. */
-enum { HASHED_A_SECOND = 4 << 20 };
+/* A server on a slow disk, or with a slow processor, that says nothing until it is through; and the
+ * size may be any number that it likes. */
+enum { HASHED_A_SECOND = 4 << 20, HASH_SECONDS_MAX = 24 * 3600 };
 
 int settling_command(void *settling, size_t i, struct buf *line)
 {
@@ -65,12 +66,14 @@ void settling_answer(void *settling, size_t i, const struct reply *r)
 static void plan_hash(struct settling *p)
 {
 	struct session *s = p->x->s;
+	int64_t seconds;
 
 	if (p->s->hash == HASH_NONE || !caps_hash_way(&s->caps, p->s->hash, &p->hash) ||
 	    !hash_can_name(&p->hash, buf_text(&p->x->arg)))
 		return;
 	p->kinds[p->n++] = SETTLE_HASH;
-	s->patience = p->s->hashed / HASHED_A_SECOND * NS_PER_S;
+	seconds = p->s->hashed / HASHED_A_SECOND;
+	s->patience = (seconds < HASH_SECONDS_MAX ? seconds : HASH_SECONDS_MAX) * NS_PER_S;
 }
 
 void settling_plan(struct settling *p, struct exchange *x, struct settle *s)
