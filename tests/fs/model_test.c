@@ -338,10 +338,8 @@ static uint64_t number_from(const char *text, uint64_t otherwise)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_retried),
-		cmocka_unit_test(test_back),
+		cmocka_unit_test(test_plain),	cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_retried), cmocka_unit_test(test_back),
 		cmocka_unit_test(test_threads),
 	};
 

@@ -130,9 +130,9 @@ static void test_what_may_never_have_arrived_can_be_removed(void **state)
 	bool keep;
 
 	start_conf(&(struct mem_traits){0}, (struct fs_conf){.timeout = 1});
-	assert_int_equal(fs_create_file(fs, fs_root(fs), "f", 0644, O_WRONLY | O_CREAT, &f, &h,
-					&keep, &ctx),
-			 0);
+	assert_int_equal(
+		fs_create_file(fs, fs_root(fs), "f", 0644, O_WRONLY | O_CREAT, &f, &h, &keep, &ctx),
+		0);
 	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, 1, 1);
 	assert_int_equal(fs_fsync(h, &ctx), -ECONNRESET);
 	fault_nth(plan, FAULT_STAT, FAULT_BEFORE, -ECONNRESET, 1, 1);

@@ -217,9 +217,9 @@ static void test_a_temporary_name_is_not_left_in_another_directory(void **state)
 	bool keep;
 
 	assert_int_equal(fs_mkdir(c.fs, fs_root(c.fs), "d", 0755, &d, &c.ctx), 0);
-	assert_int_equal(fs_create_file(c.fs, d.node, "f", 0644, O_WRONLY | O_CREAT, &f, &h, &keep,
-					&c.ctx),
-			 0);
+	assert_int_equal(
+		fs_create_file(c.fs, d.node, "f", 0644, O_WRONLY | O_CREAT, &f, &h, &keep, &c.ctx),
+		0);
 	assert_int_equal(fs_write(h, bytes, sizeof bytes, 0, &c.ctx), sizeof bytes);
 	assert_int_equal(fs_rename(c.fs, d.node, "f", fs_root(c.fs), "f", 0, &c.ctx), 0);
 	rename_to("d", "e");

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "crash_world.h"
+#include "crash_ops.h"
 #include "kill.h"
 
 enum {
@@ -16,21 +16,21 @@ enum {
 	SIZE_MAX_BIG = 2 << 20,
 };
 
-static const char *const dir_names[CRASH_DIRS] = {"", "d", "e"};
+const char *const crash_dir_names[CRASH_DIRS] = {"", "d", "e"};
 
 /* ---- nodes ---- */
 
 /* With one lookup for the caller, but for the root. */
-static int get_dir(struct crash *c, int dir, struct node **out)
+int crash_get_dir(struct crash *c, int dir, struct node **out)
 {
 	struct fs_found f = {.node = fs_root(c->fs)};
-	int rc = dir ? fs_lookup(c->fs, f.node, dir_names[dir], &f, &c->ctx) : 0;
+	int rc = dir ? fs_lookup(c->fs, f.node, crash_dir_names[dir], &f, &c->ctx) : 0;
 
 	*out = f.node;
 	return rc ? rc : f.node ? 0 : -ENOENT;
 }
 
-static void put_dir(struct crash *c, int dir, struct node *n)
+void crash_put_dir(struct crash *c, int dir, struct node *n)
 {
 	if (dir)
 		fs_forget(c->fs, n, 1);
@@ -40,19 +40,19 @@ static int get_file(struct crash *c, int file, struct node **out)
 {
 	struct fs_found f;
 	struct node *dir;
-	int rc = get_dir(c, crash_dir_of(file), &dir);
+	int rc = crash_get_dir(c, crash_dir_of(file), &dir);
 
 	if (rc)
 		return rc;
 	rc = fs_lookup(c->fs, dir, crash_name(file), &f, &c->ctx);
-	put_dir(c, crash_dir_of(file), dir);
+	crash_put_dir(c, crash_dir_of(file), dir);
 	*out = f.node;
 	return rc ? rc : f.node ? 0 : -ENOENT;
 }
 
 /* ---- what is chosen ---- */
 
-static int any_place(struct crash *c)
+int crash_any_place(struct crash *c)
 {
 	int file = (int)crash_dice(c, CRASH_FILES);
 
@@ -66,7 +66,7 @@ static struct open_file *any_open(struct crash *c)
 	return o->h ? o : NULL;
 }
 
-static bool is_open(const struct crash *c, int file)
+bool crash_is_open(const struct crash *c, int file)
 {
 	for (int i = 0; i < CRASH_HANDLES; i++)
 		if (c->open[i].h && c->open[i].file == file)
@@ -74,7 +74,7 @@ static bool is_open(const struct crash *c, int file)
 	return false;
 }
 
-static void fill(struct crash *c, char *out, size_t n)
+void crash_fill(struct crash *c, char *out, size_t n)
 {
 	char first = (char)('A' + crash_dice(c, 26));
 
@@ -116,25 +116,24 @@ static int create(struct crash *c, int file, int flags, struct fs_found *f, stru
 {
 	struct node *dir;
 	bool keep;
-	int rc = get_dir(c, crash_dir_of(file), &dir);
+	int rc = crash_get_dir(c, crash_dir_of(file), &dir);
 
 	if (rc)
 		return rc;
 	rc = fs_create_file(c->fs, dir, crash_name(file), 0644, O_RDWR | O_CREAT | flags, f, h,
 			    &keep, &c->ctx);
-	put_dir(c, crash_dir_of(file), dir);
+	crash_put_dir(c, crash_dir_of(file), dir);
 	return rc;
 }
 
-static int write_close(struct crash *c, int file, int flags, const char *bytes, size_t n, size_t at)
+int crash_write_close(struct crash *c, int file, int flags, const char *bytes, size_t n, size_t at)
 {
 	struct fs_found f;
 	struct handle *h;
 	ssize_t done;
 	int rc;
 
-	c->shown.file[file] =
-		written(c, flags & O_TRUNC ? NULL : c->seen.file[file], bytes, n, at);
+	c->shown.file[file] = written(c, flags & O_TRUNC ? NULL : c->seen.file[file], bytes, n, at);
 	promise(c, file);
 	rc = create(c, file, flags, &f, &h);
 	if (rc)
@@ -148,31 +147,31 @@ static int write_close(struct crash *c, int file, int flags, const char *bytes, 
 
 static int op_replace(struct crash *c)
 {
-	int file = any_place(c);
+	int file = crash_any_place(c);
 	char bytes[40];
 	size_t n = crash_chance(c, 15) ? 0 : 1 + crash_dice(c, sizeof bytes);
 
-	fill(c, bytes, n);
+	crash_fill(c, bytes, n);
 	crash_tell(c, "write %s = %.*s", crash_path(file), (int)n, bytes);
-	return write_close(c, file, O_TRUNC, bytes, n, 0);
+	return crash_write_close(c, file, O_TRUNC, bytes, n, 0);
 }
 
 static int op_append(struct crash *c)
 {
-	int file = any_place(c);
+	int file = crash_any_place(c);
 	size_t n = 1 + crash_dice(c, 10), at = size_of(c->seen.file[file]);
 	char bytes[10];
 
 	if (at + n > SIZE_MAX_BIG)
 		return 0;
-	fill(c, bytes, n);
+	crash_fill(c, bytes, n);
 	crash_tell(c, "append %s += %.*s", crash_path(file), (int)n, bytes);
-	return write_close(c, file, 0, bytes, n, at);
+	return crash_write_close(c, file, 0, bytes, n, at);
 }
 
 static int op_edit(struct crash *c)
 {
-	int file = any_place(c);
+	int file = crash_any_place(c);
 	size_t n = size_of(c->seen.file[file]), at;
 	char byte[1] = {(char)('a' + crash_dice(c, 26))};
 
@@ -180,7 +179,7 @@ static int op_edit(struct crash *c)
 		return 0;
 	at = 1 + crash_dice(c, n - 1); /* the first byte cannot be patched */
 	crash_tell(c, "edit %s at %zu: %c", crash_path(file), at, byte[0]);
-	return write_close(c, file, 0, byte, 1, at);
+	return crash_write_close(c, file, 0, byte, 1, at);
 }
 
 static size_t random_size(struct crash *c, size_t now)
@@ -205,16 +204,16 @@ static int truncate_by(struct crash *c, struct node *n, struct handle *h, size_t
 
 static int op_truncate(struct crash *c)
 {
-	int file = any_place(c), rc;
+	int file = crash_any_place(c), rc;
 	size_t size = random_size(c, size_of(c->seen.file[file]));
 	struct node *n;
 
 	if (!c->seen.file[file])
 		return 0;
 	crash_tell(c, "truncate %s to %zu%s", crash_path(file), size,
-		   is_open(c, file) ? " (open)" : "");
+		   crash_is_open(c, file) ? " (open)" : "");
 	c->shown.file[file] = resized(c, c->seen.file[file], size);
-	if (!is_open(c, file)) /* else it is for a close to store */
+	if (!crash_is_open(c, file)) /* else it is for a close to store */
 		promise(c, file);
 	rc = get_file(c, file, &n);
 	if (rc)
@@ -226,7 +225,7 @@ static int op_truncate(struct crash *c)
 
 static int op_touch(struct crash *c)
 {
-	int file = any_place(c), rc;
+	int file = crash_any_place(c), rc;
 	struct stat st = {.st_mode = crash_chance(c, 50) ? 0644 : 0600,
 			  .st_mtim.tv_sec = 1000000000 + (time_t)crash_dice(c, 1000000)};
 	unsigned what = crash_chance(c, 50) ? FS_SET_MODE : FS_SET_MTIME;
@@ -249,7 +248,7 @@ static int op_touch(struct crash *c)
 static int op_open(struct crash *c)
 {
 	struct open_file *o = &c->open[crash_dice(c, CRASH_HANDLES)];
-	int file = any_place(c), flags = crash_chance(c, 50) ? O_TRUNC : 0, rc;
+	int file = crash_any_place(c), flags = crash_chance(c, 50) ? O_TRUNC : 0, rc;
 	struct fs_found f;
 	struct handle *h;
 
@@ -287,9 +286,9 @@ static int op_write(struct crash *c)
 	at = big || crash_chance(c, 60) ? size : crash_dice(c, size + 10);
 	if (at + n > (c->conf.big ? (size_t)SIZE_MAX_BIG : SIZE_MAX_SMALL))
 		return 0;
-	fill(c, bytes, n);
-	crash_tell(c, "write %s %zu at %zu (handle): %.10s", o->file < 0 ? "?" : crash_path(o->file),
-		   n, at, bytes);
+	crash_fill(c, bytes, n);
+	crash_tell(c, "write %s %zu at %zu (handle): %.10s",
+		   o->file < 0 ? "?" : crash_path(o->file), n, at, bytes);
 	return write_some(c, o, bytes, n, at);
 }
 
@@ -328,7 +327,8 @@ static int close_it(struct crash *c, struct open_file *o, bool release)
 {
 	int rc;
 
-	crash_tell(c, "%s %s", release ? "close" : "flush", o->file < 0 ? "?" : crash_path(o->file));
+	crash_tell(c, "%s %s", release ? "close" : "flush",
+		   o->file < 0 ? "?" : crash_path(o->file));
 	promise(c, o->file);
 	rc = fs_flush(o->h, &c->ctx);
 	if (!release)
@@ -353,193 +353,6 @@ int crash_close_all(struct crash *c)
 	for (int i = 0; i < CRASH_HANDLES && rc == 0; i++)
 		if (c->open[i].h && (rc = close_it(c, &c->open[i], true)) == 0)
 			crash_done(c);
-	return rc;
-}
-
-/* ---- names ---- */
-
-/* With write=back a file that is neither stored nor promised is renamed here alone, and not
- * promised with that; unless it takes the place of another one. */
-static bool is_only_here(const struct crash *c, int from, int to)
-{
-	return c->conf.back && (!c->now.file[from] || c->may[from]) && !c->seen.file[to];
-}
-
-static void forget_open(struct crash *c, int file)
-{
-	for (int i = 0; i < CRASH_HANDLES; i++)
-		if (c->open[i].h && c->open[i].file == file)
-			c->open[i].file = -1;
-}
-
-static void moved(struct crash *c, int from, int to)
-{
-	c->may[from] = NULL;
-	if (c->then.file[to] == c->shown.file[to])
-		c->may[to] = NULL;
-	for (int i = 0; i < CRASH_HANDLES; i++)
-		if (c->open[i].h && c->open[i].file == from)
-			c->open[i].file = to;
-}
-
-/* What is expected of a file whose name changes; its own name and the new one may have its bytes
- * meanwhile. */
-static void expect_move(struct crash *c, int from, int to)
-{
-	const struct text *t = c->seen.file[from];
-
-	c->meanwhile[from] = c->meanwhile[to] = t;
-	c->moves[from] = to;
-	if (is_only_here(c, from, to))
-		c->may[to] = t;
-	else
-		c->then.file[to] = t;
-	c->shown.file[to] = t;
-	c->then.file[from] = c->shown.file[from] = NULL;
-}
-
-static int rename_file(struct crash *c, int from, int to)
-{
-	struct node *a, *b;
-	int rc;
-
-	crash_tell(c, "rename %s %s%s%s", crash_path(from), crash_path(to),
-		   is_open(c, from) ? " (open)" : "", is_open(c, to) ? " (target open)" : "");
-	expect_move(c, from, to);
-	rc = get_dir(c, crash_dir_of(from), &a);
-	if (rc)
-		return rc;
-	rc = get_dir(c, crash_dir_of(to), &b);
-	if (rc == 0) {
-		rc = fs_rename(c->fs, a, crash_name(from), b, crash_name(to), 0, &c->ctx);
-		put_dir(c, crash_dir_of(to), b);
-	}
-	put_dir(c, crash_dir_of(from), a);
-	if (rc == 0) {
-		forget_open(c, to);
-		moved(c, from, to);
-	}
-	return rc;
-}
-
-static int op_rename(struct crash *c)
-{
-	int from = any_place(c), to = any_place(c);
-
-	return from == to || !c->seen.file[from] ? 0 : rename_file(c, from, to);
-}
-
-/* Two files change places; or, where the third name is taken, one of them goes over it. */
-static int op_swap(struct crash *c)
-{
-	static const int order[3][2] = {{0, 2}, {1, 0}, {2, 1}};
-	int rc = 0;
-
-	for (int i = 0; i < 3 && rc == 0 && !kill_happened(); i++) {
-		if (!c->seen.file[order[i][0]])
-			break;
-		rc = rename_file(c, order[i][0], order[i][1]);
-		if (rc == 0 && !kill_happened())
-			crash_done(c);
-	}
-	return rc;
-}
-
-/* As rsync and editors do. */
-static int op_save(struct crash *c)
-{
-	int to = any_place(c), rc;
-	char bytes[30];
-	size_t n = crash_dice(c, sizeof bytes);
-
-	if (to == 2)
-		return 0;
-	fill(c, bytes, n);
-	crash_tell(c, "write /c = %.*s", (int)n, bytes);
-	rc = write_close(c, 2, O_TRUNC, bytes, n, 0);
-	if (rc || kill_happened())
-		return rc;
-	crash_done(c);
-	return rename_file(c, 2, to);
-}
-
-static int op_remove(struct crash *c)
-{
-	int file = any_place(c), rc;
-	struct node *dir;
-
-	if (!c->seen.file[file])
-		return 0;
-	crash_tell(c, "remove %s%s", crash_path(file), is_open(c, file) ? " (open)" : "");
-	c->then.file[file] = c->shown.file[file] = NULL;
-	rc = get_dir(c, crash_dir_of(file), &dir);
-	if (rc)
-		return rc;
-	rc = fs_unlink(c->fs, dir, crash_name(file), &c->ctx);
-	put_dir(c, crash_dir_of(file), dir);
-	if (rc == 0) {
-		forget_open(c, file);
-		c->may[file] = NULL;
-	}
-	return rc;
-}
-
-static bool is_empty(const struct crash *c, int dir)
-{
-	for (int i = 0; i < CRASH_FILES; i++)
-		if (crash_dir_of(i) == dir && c->seen.file[i])
-			return false;
-	return true;
-}
-
-static int op_mkdir(struct crash *c)
-{
-	int dir = 1 + (int)crash_dice(c, CRASH_DIRS - 1), rc;
-	struct fs_found f;
-
-	if (c->seen.dir[dir])
-		return 0;
-	crash_tell(c, "mkdir %s", dir_names[dir]);
-	c->then.dir[dir] = c->shown.dir[dir] = true;
-	rc = fs_mkdir(c->fs, fs_root(c->fs), dir_names[dir], 0755, &f, &c->ctx);
-	if (rc == 0)
-		fs_forget(c->fs, f.node, 1);
-	return rc;
-}
-
-static int op_rmdir(struct crash *c)
-{
-	int dir = 1 + (int)crash_dice(c, CRASH_DIRS - 1);
-
-	if (!c->seen.dir[dir] || !is_empty(c, dir))
-		return 0;
-	crash_tell(c, "rmdir %s", dir_names[dir]);
-	c->then.dir[dir] = c->shown.dir[dir] = false;
-	return fs_rmdir(c->fs, fs_root(c->fs), dir_names[dir], &c->ctx);
-}
-
-/* What is open below is stored first. */
-static int op_rename_dir(struct crash *c)
-{
-	int from = 1 + (int)crash_dice(c, CRASH_DIRS - 1), to = CRASH_DIRS - from, rc;
-
-	if (!c->seen.dir[from] || (c->seen.dir[to] && !is_empty(c, to)))
-		return 0;
-	crash_tell(c, "rename %s %s", dir_names[from], dir_names[to]);
-	for (int i = 3; i < 5; i++) {
-		int a = from == 1 ? i : i + 2, b = from == 1 ? i + 2 : i;
-
-		if (!c->seen.file[a])
-			continue;
-		expect_move(c, a, b);
-		c->then.file[b] = c->seen.file[a];
-	}
-	c->then.dir[from] = c->shown.dir[from] = false;
-	c->then.dir[to] = c->shown.dir[to] = true;
-	rc = fs_rename(c->fs, fs_root(c->fs), dir_names[from], fs_root(c->fs), dir_names[to], 0,
-		       &c->ctx);
-	for (int i = 3; i < 5 && rc == 0; i++)
-		moved(c, from == 1 ? i : i + 2, from == 1 ? i + 2 : i);
 	return rc;
 }
 
@@ -575,11 +388,21 @@ static int op_wait(struct crash *c)
 int crash_step(struct crash *c)
 {
 	static int (*const ops[])(struct crash *) = {
-		op_replace, op_replace,	   op_append,  op_append, op_edit,     op_truncate,
-		op_touch,   op_open,	   op_open,    op_write,  op_write,    op_write,
-		op_resize,  op_fsync,	   op_flush,   op_flush,  op_rename,   op_rename,
-		op_swap,    op_save,	   op_save,    op_remove, op_mkdir,    op_mkdir,
-		op_rmdir,   op_rename_dir, op_sync,    op_later,  op_later,    op_wait,
+		op_replace,	 op_replace,
+		op_append,	 op_append,
+		op_edit,	 op_truncate,
+		op_touch,	 op_open,
+		op_open,	 op_write,
+		op_write,	 op_write,
+		op_resize,	 op_fsync,
+		op_flush,	 op_flush,
+		crash_op_rename, crash_op_rename,
+		crash_op_swap,	 crash_op_save,
+		crash_op_save,	 crash_op_remove,
+		crash_op_mkdir,	 crash_op_mkdir,
+		crash_op_rmdir,	 crash_op_rename_dir,
+		op_sync,	 op_later,
+		op_later,	 op_wait,
 	};
 
 	c->then = c->now;

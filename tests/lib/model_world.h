@@ -65,9 +65,9 @@ struct world {
 struct rig_conf {
 	struct mem_traits traits;
 	bool faults, threads;
-	int64_t patience; /* ns, of retry */
-	int64_t prefetch; /* bytes; 0: off */
-	bool inplace;	  /* parts of a file are replaced wherever the server can */
+	int64_t patience;   /* ns, of retry */
+	int64_t prefetch;   /* bytes; 0: off */
+	bool inplace;	    /* parts of a file are replaced wherever the server can */
 	bool journal, back; /* back: only with a journal */
 	uint64_t seed;
 };
@@ -132,6 +132,6 @@ int world_flush(struct world *w, struct mhandle *h, bool sync);
 void world_close(struct world *w, struct mhandle *h, bool flush);
 void world_close_all(struct world *w);
 void world_sync(struct world *w); /* what was promised is stored */
-void world_end(struct world *w); /* closes everything, then checks both sides */
+void world_end(struct world *w);  /* closes everything, then checks both sides */
 
 #endif
