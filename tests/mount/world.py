@@ -324,6 +324,7 @@ def same_tree(a, b):
 
 
 def every_server(*modes, kinds=KINDS):
-    """Parametrises `server`."""
-    names = [f"{kind}:{mode}" for kind in kinds for mode in modes or ["plain"]]
+    """Parametrises `server`; FTPFS_TEST_SERVERS="netkit vsftpd:tls", say, chooses others."""
+    names = os.environ.get("FTPFS_TEST_SERVERS", "").split()
+    names = names or [f"{kind}:{mode}" for kind in kinds for mode in modes or ["plain"]]
     return pytest.mark.parametrize("server", names, indirect=True)
