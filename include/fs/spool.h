@@ -69,7 +69,12 @@ void spool_destroy(struct spool *s);
  * After an error of the rename s->path is what it was, and journal_done() would let the next mount
  * delete it. */
 int spool_keep(struct spool *s);
-/* The same for a file that nobody has open, without syncing; *kept is its new path, to be freed. */
+/* One that was kept is promised after all: the next mount looks for it under its first name, which
+ * s->path says again.  After the promise, until whose record is there the kept name is what keeps
+ * the bytes. */
+int spool_unkeep(struct spool *s);
+/* spool_keep() of a file that nobody has open, without syncing; *kept is its new path, to be freed.
+ */
 int spool_keep_file(const char *path, char **kept);
 /* Keep it, then free. */
 void spool_abandon(struct spool *s);

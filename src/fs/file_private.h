@@ -63,6 +63,8 @@ void file_leave_locked(struct file *f) REQUIRES(f->lock);
 
 /* The caller clears *p. */
 int promise_make_locked(struct file *f, struct promise *p) REQUIRES(f->lock);
+/* Into the journal; a spool that had been kept is what the promise needs again. */
+int promise_write(struct file *f, const struct promise *p, bool durable);
 /* What was promised has a new time, mode or name. No-op where nothing is promised. */
 void promise_update_locked(struct file *f) REQUIRES(f->lock);
 /* The file is idle, and nothing of it is promised: before its bytes change, what was promised of

@@ -72,6 +72,18 @@ int promise_make_locked(struct file *f, struct promise *p)
 	return rc;
 }
 
+int promise_write(struct file *f, const struct promise *p, bool durable)
+{
+	int rc = journal_promise(f->files->journal, p, durable);
+
+	if (rc)
+		return rc;
+	rc = spool_unkeep(f->spool);
+	if (rc)
+		journal_done(f->files->journal, p->id);
+	return rc;
+}
+
 /* Safe against our own end at once, against the machine's with the next durable promise. */
 void promise_update_locked(struct file *f)
 {
@@ -116,7 +128,7 @@ void promise_intend_locked(struct file *f)
 
 	if (!f->files->journal || (f->owed && !f->intent) || promise_make_locked(f, &p))
 		return;
-	if (journal_promise(f->files->journal, &p, false) == 0) {
+	if (promise_write(f, &p, false) == 0) {
 		f->owed = f->intent = true;
 		f->promised = f->writes;
 	}
@@ -139,7 +151,7 @@ static int intend_durably(struct file *f, bool patching)
 	p.patching = patching;
 	rc = spool_sync(f->spool);
 	if (rc == 0)
-		rc = journal_promise(f->files->journal, &p, true);
+		rc = promise_write(f, &p, true);
 	promise_clear(&p);
 	if (rc)
 		return rc;

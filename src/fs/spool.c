@@ -182,6 +182,28 @@ int spool_keep(struct spool *s)
 	return rc ? rc : synced;
 }
 
+int spool_unkeep(struct spool *s)
+{
+	const char *name = strrchr(s->path, '/') + 1;
+	char *dir, *path;
+	int rc;
+
+	if (spool_name_id(name) == s->id)
+		return 0;
+	dir = strndup(s->path, (size_t)(name - 1 - s->path));
+	path = dir ? path_of(dir, s->id) : NULL;
+	rc = path ? disk->rename(s->path, path) : -ENOMEM;
+	if (rc == 0) {
+		free(s->path);
+		s->path = path;
+		path = NULL;
+		rc = disk->fsync_dir(dir);
+	}
+	free(path);
+	free(dir);
+	return rc;
+}
+
 void spool_abandon(struct spool *s)
 {
 	if (!s)

@@ -168,6 +168,10 @@ static int open_name(struct commit *c)
 
 	s->to = UPLOAD_NAME;
 	s->sent = 0;
+	/* What was begun under another name may be what fills the server's disk. */
+	upload_discard_temp(c);
+	if (s->temp)
+		return -ECONNRESET;
 	rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_WHOLE, 0, &s->upload,
 			       c->ctx);
 	/* A command that was lost may have been carried out. */

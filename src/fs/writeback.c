@@ -194,7 +194,7 @@ static int write_down(struct file *f, struct promise *p)
 {
 	int rc = spool_sync(f->spool);
 
-	return rc ? rc : journal_promise(f->files->journal, p, true);
+	return rc ? rc : promise_write(f, p, true);
 }
 
 /* As many as there may be are queued: whoever comes waits until one is stored. */

@@ -1,0 +1,470 @@
+/* refused_test - a server that has no room or no longer lets us, and a local disk that is full: an
+ * error at write, fsync or close, the bytes in a file that the log names, and when the reason is
+ * gone the next try stores them.  With write=through and write=back. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "fs/disk.h"
+#include "fs/fs.h"
+#include "fs/journal.h"
+#include "remote_fault.h"
+#include "remote_mem.h"
+
+enum { BIG = 3 << 20 };
+
+static struct mem_server *server;
+static struct fault_plan *plan;
+static struct journal *journal;
+static struct fs *fs;
+static struct opctx ctx;
+static char cache[64];
+static bool back;
+static char big[BIG];
+
+/* ---- a local disk that can be full ---- */
+
+static atomic_bool full;
+static struct disk_ops small_disk;
+
+static ssize_t small_pwrite(int fd, const void *from, size_t n, int64_t at)
+{
+	return atomic_load(&full) ? -ENOSPC : disk_real.pwrite(fd, from, n, at);
+}
+
+/* ---- the mount ---- */
+
+static void mount_it(void)
+{
+	struct fs_conf conf = {
+		.remote = remote_fault_create(remote_mem_create(server), plan),
+		.dcache_timeout = 20 * NS_PER_S,
+		.timeout = 50 * NS_PER_MS,
+		.write_back = back,
+		.uploads = 2,
+		.umount_wait = 1,
+	};
+
+	assert_int_equal(journal_open_any(cache, "user@host:21/", &journal), 0);
+	conf.journal = journal;
+	assert_int_equal(fs_create(&conf, &fs), 0);
+	assert_int_equal(fs_probe(fs, &ctx), 0);
+	fs_recover(fs, &ctx);
+}
+
+static void unmount(void)
+{
+	fs_destroy(fs);
+	journal_close(journal);
+}
+
+static int setup(bool write_back)
+{
+	back = write_back;
+	server = mem_server_create(&(struct mem_traits){0});
+	plan = fault_plan_create(1);
+	ctx = opctx_for(OPCTX_FOREVER);
+	atomic_store(&full, false);
+	strcpy(cache, "/tmp/ftpfs-refused-XXXXXX");
+	assert_non_null(mkdtemp(cache));
+	for (size_t i = 0; i < BIG; i++)
+		big[i] = (char)(i * 31 >> 7);
+	mount_it();
+	return 0;
+}
+
+static int setup_through(void **state)
+{
+	(void)state;
+	return setup(false);
+}
+
+static int setup_back(void **state)
+{
+	(void)state;
+	return setup(true);
+}
+
+static void remove_tree(const char *path)
+{
+	DIR *d = opendir(path);
+	char below[512];
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
+		remove_tree(below);
+	}
+	if (d)
+		closedir(d);
+	remove(path);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unmount();
+	fault_plan_destroy(plan);
+	mem_server_destroy(server);
+	remove_tree(cache);
+	return 0;
+}
+
+/* ---- looking ---- */
+
+/* How many files of the cache begin so, and whether (one of) them has these bytes. */
+static unsigned in_cache(const char *prefix, const char *bytes, size_t n, bool *same)
+{
+	DIR *d = opendir(journal_dir(journal));
+	unsigned count = 0;
+
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		char path[512];
+		FILE *f;
+		char *got = malloc(n + 1);
+
+		if (strncmp(e->d_name, prefix, strlen(prefix)) == 0) {
+			count++;
+			snprintf(path, sizeof path, "%s/%s", journal_dir(journal), e->d_name);
+			f = fopen(path, "r");
+			assert_non_null(f);
+			*same = fread(got, 1, n + 1, f) == n && memcmp(got, bytes, n) == 0;
+			fclose(f);
+		}
+		free(got);
+	}
+	closedir(d);
+	return count;
+}
+
+static void assert_kept(const char *prefix, const char *bytes, size_t n)
+{
+	bool same = false;
+
+	assert_int_equal(in_cache(prefix, bytes, n, &same), 1);
+	assert_true(same);
+}
+
+static void assert_nothing_left(void)
+{
+	bool same;
+
+	assert_int_equal(in_cache("kept-", "", 0, &same), 0);
+	assert_int_equal(in_cache("spool-", "", 0, &same), 0);
+	assert_int_equal(journal_count(journal), 0);
+}
+
+static void assert_stored(const char *path, const char *bytes, size_t size)
+{
+	char *got;
+	size_t n;
+
+	assert_int_equal(mem_get(server, path, &got, &n), 0);
+	assert_int_equal(n, size);
+	assert_memory_equal(got, bytes, n);
+	free(got);
+}
+
+static void count_name(void *arg, const char *path, const struct entry *e)
+{
+	unsigned *n = arg;
+
+	(void)path, (void)e;
+	++*n;
+}
+
+static unsigned names_on_server(void)
+{
+	unsigned n = 0;
+
+	mem_walk(server, "/", count_name, &n);
+	return n;
+}
+
+static struct handle *create(const char *name)
+{
+	struct fs_found f;
+	struct handle *h;
+	bool keep;
+
+	assert_int_equal(fs_create_file(fs, fs_root(fs), name, 0644, O_RDWR | O_CREAT | O_TRUNC, &f,
+					&h, &keep, &ctx),
+			 0);
+	return h;
+}
+
+static struct handle *open_there(const char *name, int flags)
+{
+	struct fs_found f;
+	struct handle *h;
+	bool keep;
+
+	assert_int_equal(fs_lookup(fs, fs_root(fs), name, &f, &ctx), 0);
+	assert_int_equal(fs_open(fs, f.node, flags, &h, &keep, &ctx), 0);
+	return h;
+}
+
+static void put(struct handle *h, const char *bytes, size_t n, int64_t at)
+{
+	for (size_t done = 0, part; done < n; done += part) {
+		part = n - done < 131072 ? n - done : 131072;
+		assert_int_equal(fs_write(h, bytes + done, part, at + (int64_t)done, &ctx), part);
+	}
+}
+
+/* The error is told, once by each; an error of a try in the background may be told late. */
+static void retry(struct handle *h)
+{
+	int rc = fs_fsync(h, &ctx);
+
+	if (rc)
+		rc = fs_fsync(h, &ctx);
+	assert_int_equal(rc, 0);
+}
+
+/* ---- the server refuses ---- */
+
+struct refusal {
+	enum fault_op op;
+	int error;
+};
+
+/* While the bytes go, at their end, before the first of them; for want of room, by quota, by
+ * permission, by a server that breaks off instead of saying why. */
+static const struct refusal REFUSALS[] = {
+	{FAULT_WRITE, -ENOSPC},	     {FAULT_FINISH, -ENOSPC},	  {FAULT_FINISH, -EDQUOT},
+	{FAULT_OPEN_WRITE, -EDQUOT}, {FAULT_OPEN_WRITE, -EACCES}, {FAULT_FINISH, -EACCES},
+	{FAULT_FINISH, -ECONNRESET},
+};
+
+static void refuse(const struct refusal *r)
+{
+	fault_rate(plan, r->op, FAULT_BEFORE, r->error, FAULT_ALWAYS);
+}
+
+static void told_and_kept(struct handle *h, const struct refusal *r, const char *name,
+			  const char *bytes, size_t n)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/%s", name);
+	assert_int_equal(fs_fsync(h, &ctx), r->error);
+	assert_kept("kept-", bytes, n);
+	fault_clear(plan);
+	retry(h);
+	assert_stored(path, bytes, n);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	fs_release(h);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_nothing_left();
+}
+
+static void test_a_new_file(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof REFUSALS / sizeof *REFUSALS; i++) {
+		struct handle *h = create("file");
+
+		put(h, "content", 7, 0);
+		refuse(&REFUSALS[i]);
+		told_and_kept(h, &REFUSALS[i], "file", "content", 7);
+		assert_int_equal(names_on_server(), 1);
+		assert_int_equal(fs_unlink(fs, fs_root(fs), "file", &ctx), 0);
+	}
+}
+
+static void test_a_file_that_is_sent_while_it_is_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof REFUSALS / sizeof *REFUSALS; i++) {
+		struct handle *h = create("file");
+
+		refuse(&REFUSALS[i]);
+		put(h, big, BIG, 0);
+		told_and_kept(h, &REFUSALS[i], "file", big, BIG);
+		assert_int_equal(names_on_server(), 1);
+		assert_int_equal(fs_unlink(fs, fs_root(fs), "file", &ctx), 0);
+	}
+}
+
+static void test_the_old_content_stays(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof REFUSALS / sizeof *REFUSALS; i++) {
+		struct handle *h;
+
+		/* No permission for another name: the only way left is the file itself. */
+		if (REFUSALS[i].error == -EACCES)
+			continue;
+		assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+		clock_advance(60 * NS_PER_S);
+		h = open_there("file", O_RDWR | O_TRUNC);
+		put(h, "content", 7, 0);
+		refuse(&REFUSALS[i]);
+		assert_int_equal(fs_fsync(h, &ctx), REFUSALS[i].error);
+		assert_stored("/file", "old", 3);
+		told_and_kept(h, &REFUSALS[i], "file", "content", 7);
+	}
+	assert_int_equal(names_on_server(), 1);
+}
+
+/* What a broken follower has sent lies under a name of its own, and may be what fills the disk. */
+static void test_what_was_begun_does_not_take_the_room(void **state)
+{
+	(void)state;
+	struct handle *h;
+
+	fault_nth(plan, FAULT_WRITE, FAULT_DIE, -ECONNRESET, 1, 1);
+	h = create("file");
+	put(h, big, BIG, 0);
+	assert_int_equal(names_on_server(), 1);
+	fault_rate(plan, FAULT_FINISH, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	assert_int_equal(fs_fsync(h, &ctx), -ECONNRESET);
+	assert_int_equal(mem_stat(server, "/file", &(struct entry){0}), 0);
+	assert_int_equal(names_on_server(), 1);
+	fault_clear(plan);
+	retry(h);
+	assert_stored("/file", big, BIG);
+	fs_release(h);
+}
+
+static void test_nobody_waits_for_the_next_try(void **state)
+{
+	(void)state;
+	struct refusal r = {FAULT_FINISH, -ENOSPC};
+	struct handle *h = create("file");
+
+	put(h, "content", 7, 0);
+	refuse(&r);
+	assert_int_equal(fs_flush(h, &ctx), back ? 0 : -ENOSPC);
+	fs_release(h);
+	if (back) {
+		assert_int_equal(fs_sync(fs, &ctx), -ENOSPC);
+		assert_kept("spool-", "content", 7);
+		fault_clear(plan);
+		assert_int_equal(fs_sync(fs, &ctx), 0);
+		assert_stored("/file", "content", 7);
+		assert_nothing_left();
+	} else {
+		assert_kept("kept-", "content", 7);
+	}
+}
+
+/* Told, then promised all the same: the promise needs the file that had been set aside. */
+static void test_the_next_mount_stores_what_was_refused(void **state)
+{
+	(void)state;
+	struct refusal r = {FAULT_FINISH, -EDQUOT};
+	struct handle *h = create("file");
+
+	put(h, "content", 7, 0);
+	refuse(&r);
+	assert_int_equal(fs_fsync(h, &ctx), -EDQUOT);
+	assert_kept("kept-", "content", 7);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_kept("spool-", "content", 7);
+	fs_release(h);
+	unmount();
+	fault_clear(plan);
+	mount_it();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "content", 7);
+	assert_nothing_left();
+}
+
+/* ---- the local disk is full ---- */
+
+static void test_a_full_spool(void **state)
+{
+	(void)state;
+	struct handle *h = create("file");
+
+	put(h, "content", 7, 0);
+	atomic_store(&full, true);
+	assert_int_equal(fs_write(h, "more", 4, 7, &ctx), -ENOSPC);
+	atomic_store(&full, false);
+	put(h, " and more", 9, 7);
+	retry(h);
+	assert_stored("/file", "content and more", 16);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	fs_release(h);
+	assert_nothing_left();
+}
+
+/* Where close(2) promises, the promise has to be written down. */
+static void test_no_room_for_the_promise(void **state)
+{
+	(void)state;
+	struct handle *h = create("file");
+
+	put(h, "content", 7, 0);
+	atomic_store(&full, true);
+	assert_int_equal(fs_flush(h, &ctx), back ? -ENOSPC : 0);
+	atomic_store(&full, false);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	fs_release(h);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "content", 7);
+	assert_nothing_left();
+}
+
+/* The rest of a file that is edited has to be fetched. */
+static void test_no_room_for_the_rest(void **state)
+{
+	(void)state;
+	struct refusal r = {FAULT_OPEN_WRITE, -EOPNOTSUPP};
+	struct handle *h;
+
+	assert_int_equal(mem_put(server, "/file", "0123456789", 10), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY);
+	put(h, "abc", 3, 3);
+	fault_nth(plan, r.op, FAULT_BEFORE, r.error, 1, 1);
+	atomic_store(&full, true);
+	assert_int_equal(fs_fsync(h, &ctx), -ENOSPC);
+	assert_stored("/file", "0123456789", 10);
+	atomic_store(&full, false);
+	retry(h);
+	assert_stored("/file", "012abc6789", 10);
+	fs_release(h);
+}
+
+#define BOTH(f)                                                                                    \
+	cmocka_unit_test_setup_teardown(f, setup_through, teardown),                               \
+		cmocka_unit_test_setup_teardown(f, setup_back, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		BOTH(test_a_new_file),
+		BOTH(test_a_file_that_is_sent_while_it_is_written),
+		BOTH(test_the_old_content_stays),
+		BOTH(test_what_was_begun_does_not_take_the_room),
+		BOTH(test_nobody_waits_for_the_next_try),
+		cmocka_unit_test_setup_teardown(test_the_next_mount_stores_what_was_refused,
+						setup_back, teardown),
+		BOTH(test_a_full_spool),
+		BOTH(test_no_room_for_the_promise),
+		BOTH(test_no_room_for_the_rest),
+	};
+
+	small_disk = disk_real;
+	small_disk.pwrite = small_pwrite;
+	disk = &small_disk;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
