@@ -6,8 +6,7 @@
  *     lock          flock(2)ed while a process uses the directory
  *     journal       records, only ever appended to; each with its length and a checksum
  *     spool-<id>    the bytes (fs/spool); <id> is 16 hex digits
- *     kept-...      bytes that could not be stored and that somebody was told of: never touched,
- * but by who keeps them and promises them after all: spool-<id> again (spool_unkeep())
+ *     kept-...      what could not be stored, as somebody was told: only spool_unkeep() takes it
  *
  * A promise is a record that says: the file at `path` shall be what is in the spool `id`.  It holds
  * from the moment journal_promise() has returned 0 until journal_done().  A later promise with the

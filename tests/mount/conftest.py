@@ -160,14 +160,14 @@ class Place:
     Mounted when `here` is first asked for: what a test puts there before that is seen at once, not
     when a listing grows old."""
 
-    def __init__(self, server, there, mount):
-        self.server = server
+    def __init__(self, server, there, mount, write=None):
+        self.server, self.write = server, write
         self._there, self._mount = there, mount
 
     @property
     def there(self):
         """With write=back the server's disk is worth a look when everything has been sent."""
-        if world.OPTIONS.get("write") == "back" and "mount" in vars(self):
+        if self.write == "back" and "mount" in vars(self):
             world.run(world.FTPFS, "--sync", self.mount.path)
         return self._there
 
@@ -184,10 +184,17 @@ class Place:
 
 
 @pytest.fixture
-def place(server, make):
+def write(request):
+    """The write= of `place`."""
+    return getattr(request, "param", world.OPTIONS.get("write", "through"))
+
+
+@pytest.fixture
+def place(server, make, write):
     name = f"d{len(list(server.root.iterdir()))}"
+    options = {**world.OPTIONS, "write": write}
     return Place(server, server.make_dir(name),
-                 lambda: make.mount(server, path=f"/{name}", **world.OPTIONS))
+                 lambda: make.mount(server, path=f"/{name}", **options), write)
 
 
 @pytest.fixture

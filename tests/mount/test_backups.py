@@ -4,11 +4,10 @@ restore, an old one forgotten; and the repository on the server's disk is whole.
 import os
 
 from test_tools import sample_tree
-from world import every_server, run, same_tree
-
-pytestmark = every_server(kinds=["vsftpd", "proftpd"])
+from world import in_modes, run, same_tree
 
 
+@in_modes("vsftpd:through", "proftpd:back")
 def test_restic(place, tmp_path):
     source = sample_tree(tmp_path / "source")
     restic = ["restic", "-q", "--no-cache", "--repo"]
@@ -24,6 +23,7 @@ def test_restic(place, tmp_path):
     run(*restic, place.there / "repo", "check", "--read-data", **how)
 
 
+@in_modes("vsftpd:back", "proftpd:through")
 def test_borg(place, tmp_path):
     source = sample_tree(tmp_path / "source")
     how = {"env": {**os.environ, "BORG_BASE_DIR": str(tmp_path / "base"), "BORG_PASSPHRASE": "secret",

@@ -5,7 +5,6 @@ import mmap
 import os
 import random
 import shutil
-import sqlite3
 import subprocess
 import threading
 
@@ -68,96 +67,6 @@ def test_rsync_again_after_a_new_mount(place, make, tmp_path):
     other = make.mount(place.server, path=f"/{place.there.name}")
     again = run("rsync", "-rt", "--omit-dir-times", "-i", f"{source}/", other.path / "copy")
     assert again.stdout == ""
-
-
-def test_tar_both_ways(place, tmp_path):
-    source = sample_tree(tmp_path / "source")
-    archive = place.here / "a.tar.gz"
-    run("tar", "-C", source, "-czf", archive, ".")
-    run("gzip", "-t", place.there / "a.tar.gz")
-    (place.here / "out").mkdir()
-    run("tar", "-C", place.here / "out", "--no-same-owner", "-xzf", archive)
-    assert same_tree(source, place.there / "out") == ""
-    for path in source.rglob("file*"):
-        theirs = place.there / "out" / path.relative_to(source)
-        assert int(theirs.stat().st_mtime) == int(path.stat().st_mtime)
-
-
-def test_git(place, tmp_path):
-    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "safe.directory=*",
-           "-c", "protocol.file.allow=always", "-c", "init.defaultBranch=main"]
-    origin = tmp_path / "origin"
-    sample_tree(origin)
-    run(*git, "-C", origin, "init", "-q")
-    run(*git, "-C", origin, "add", ".")
-    run(*git, "-C", origin, "commit", "-q", "-m", "first")
-    clone = place.here / "clone"
-    run(*git, "clone", "-q", "--no-hardlinks", origin, clone, timeout=120)
-    (clone / "new.txt").write_text("new\n")
-    (clone / "a" / "file4").write_text("changed\n")
-    run(*git, "-C", clone, "add", ".")
-    run(*git, "-C", clone, "commit", "-q", "-m", "second")
-    run(*git, "-C", clone, "gc", "-q", timeout=120)
-    run(*git, "-C", clone, "fsck", "--strict")
-    assert run(*git, "-C", clone, "status", "--porcelain").stdout == ""
-    run(*git, "-C", place.there / "clone", "fsck", "--strict")
-    assert run(*git, "-C", place.there / "clone", "log", "--format=%s").stdout == "second\nfirst\n"
-
-
-def test_unzip(place, tmp_path):
-    source = sample_tree(tmp_path / "source")
-    shutil.make_archive(tmp_path / "packed", "zip", source)
-    shutil.copy(tmp_path / "packed.zip", place.here / "a.zip")
-    run("unzip", "-q", place.here / "a.zip", "-d", place.here / "out")
-    assert same_tree(source, place.there / "out") == ""
-    run("unzip", "-tq", place.there / "a.zip")
-
-
-def test_sqlite(place):
-    with sqlite3.connect(place.here / "data.db", timeout=20) as db:
-        db.execute("create table t (i integer primary key, v blob)")
-        db.executemany("insert into t (v) values (?)", [(os.urandom(500),) for _ in range(500)])
-        db.commit()
-        db.execute("delete from t where i % 3 = 0")
-        db.execute("update t set v = zeroblob(700) where i % 5 = 0")
-        db.commit()
-        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-    db.close()
-    with sqlite3.connect(place.there / "data.db") as db:
-        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
-        assert db.execute("select count(*) from t").fetchone() == (334,)
-    db.close()
-    assert not (place.there / "data.db-journal").exists()
-
-
-def test_sqlite_write_ahead_log_or_an_honest_no(place):
-    """Shared memory may be refused; what was committed may not be lost."""
-    db = sqlite3.connect(place.here / "wal.db", timeout=20)
-    mode = db.execute("pragma journal_mode=wal").fetchone()[0]
-    assert mode in ("wal", "delete")
-    db.execute("create table t (i)")
-    db.executemany("insert into t values (?)", [(i,) for i in range(1000)])
-    db.commit()
-    db.close()
-    db = sqlite3.connect(place.there / "wal.db")
-    assert db.execute("select sum(i) from t").fetchone() == (499500,)
-    db.close()
-
-
-def test_sed_in_place(place):
-    place.put("conf", b"colour = red\n" * 1000)
-    run("sed", "-i", "s/red/blue/", place.here / "conf")
-    assert (place.there / "conf").read_bytes() == b"colour = blue\n" * 1000
-    assert os.listdir(place.there) == ["conf"]
-
-
-@pytest.mark.parametrize("backupcopy", ["yes", "no", "auto"])
-def test_vim_save(place, backupcopy):
-    place.put("text", b"one\ntwo\n")
-    run("vim.tiny", "-u", "NONE", "-es", "-c", f"set backupcopy={backupcopy}", "-c", "%s/two/2/",
-        "-c", "wq", place.here / "text", env={**os.environ, "TERM": "dumb"})
-    assert (place.there / "text").read_bytes() == b"one\n2\n"
-    assert os.listdir(place.there) == ["text"]
 
 
 def test_shell_append(place):

@@ -323,6 +323,18 @@ def same_tree(a, b):
     return done.stdout + done.stderr
 
 
+def in_modes(*which):
+    """Parametrises `server` and `write`, by "kind:write".  Where FTPFS_TEST_SERVERS or the write= of
+    FTPFS_TEST_OPTIONS is given, that is used instead."""
+    pairs = [tuple(word.split(":")) for word in which]
+    servers = os.environ.get("FTPFS_TEST_SERVERS", "").split()
+    if servers:
+        pairs = [(server, write) for server in servers for write in ("through", "back")]
+    if "write" in OPTIONS:
+        pairs = [(server, OPTIONS["write"]) for server in dict.fromkeys(p[0] for p in pairs)]
+    return pytest.mark.parametrize("server, write", pairs, indirect=True)
+
+
 def every_server(*modes, kinds=KINDS):
     """Parametrises `server`; FTPFS_TEST_SERVERS="netkit vsftpd:tls", say, chooses others."""
     names = os.environ.get("FTPFS_TEST_SERVERS", "").split()
