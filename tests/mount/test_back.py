@@ -9,11 +9,7 @@ import time
 import pytest
 
 import world
-from world import FTPFS, run, same_tree, wait_until
-
-
-def sync(mount, check=True):
-    return run(FTPFS, "--sync", mount.path, check=check)
+from world import FTPFS, run, same_tree, sync, wait_until
 
 
 def back(make, server, cache, timeout=5, **options):
@@ -165,20 +161,3 @@ def test_an_error_is_told_by_a_later_close(make):
     os.close(fd)
     assert (server.root / "file").read_bytes() == b"CONTENT"
     assert subprocess.run([FTPFS, "--sync", mount.path], check=False).returncode == 0
-
-
-def test_a_full_server(make, small_disk):
-    """What was promised waits until there is room, and --sync says that it does."""
-    content = os.urandom(3 << 20)
-    server = make.server("vsftpd", root=small_disk)
-    ballast = server.put("ballast", bytes(2 << 20))
-    mount = back(make, server, make.cache())
-    (mount.path / "file").write_bytes(content)
-    done = sync(mount, check=False)
-    assert done.returncode == 11
-    assert "1 files are not on the server yet (No space left on device)" in done.stderr
-    assert (mount.path / "file").read_bytes() == content
-    ballast.unlink()
-    sync(mount)
-    assert (server.root / "file").read_bytes() == content
-    assert os.listdir(server.root) == ["file"]

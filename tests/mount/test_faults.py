@@ -219,47 +219,6 @@ def idle_for(server, seconds):
     return time.monotonic() - server.idle_since > seconds
 
 
-# ProFTPD's 451 is "Input/output error"; pyftpdlib aborts the transfer (426), or says nothing at all.
-FULL = {
-    "vsftpd": (errno.ENOSPC,),
-    "proftpd": (errno.ENOSPC, errno.EIO),
-    "pure-ftpd": (errno.ENOSPC,),
-    "pyftpdlib": (errno.EIO, errno.ETIMEDOUT, errno.ECONNRESET),
-}
-
-
-@everywhere
-def test_a_full_disk(make, small_disk, kind):
-    server = make.server(kind, root=small_disk)
-    server.put("old", b"old content")
-    mount = make.mount(server, timeout=QUICK)
-    begun = time.monotonic()
-    with pytest.raises(OSError) as e, (mount.path / "big").open("wb", buffering=0) as f:
-        for _ in range(8):
-            f.write(content_of(1 << 20))
-        os.fsync(f.fileno())
-    assert e.value.errno in FULL[kind], e.value
-    assert time.monotonic() - begun < 60 * world.SLOW
-    assert (mount.path / "old").read_bytes() == b"old content"
-    os.unlink(mount.path / "big")
-    assert os.listdir(server.root) == ["old"]
-    (mount.path / "small").write_bytes(b"fits")
-    assert (server.root / "small").read_bytes() == b"fits"
-
-
-@everywhere
-def test_a_full_disk_keeps_the_old_file(make, small_disk, kind, tmp_path):
-    """Replacing 1 MB by 8 MB fails; the 1 MB is still there."""
-    old = content_of(1 << 20)
-    server = make.server(kind, root=small_disk)
-    server.put("file", old)
-    mount = make.mount(server, timeout=QUICK)
-    (tmp_path / "new").write_bytes(bytes(8 << 20))
-    done = run("cp", tmp_path / "new", mount.path / "file", check=False)
-    assert done.returncode != 0
-    assert (server.root / "file").read_bytes() == old
-
-
 @everywhere
 def test_killed_and_mounted_again(make, kind):
     """ftpfs itself dies; what close(2) had confirmed is on the server, and a new mount works."""

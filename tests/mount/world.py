@@ -189,21 +189,33 @@ class Server:
         return target
 
 
-def ftpfs(url, at, *, password=PASSWORD, **options):
-    """Runs ftpfs; options are those of -o, with '_' as they are and None for one without a value."""
+def invocation(url, at, password, options):
+    """The command line and the environment of ftpfs."""
     words = [key if value is None else f"{key}={value}" for key, value in options.items()]
     environment = {k: v for k, v in os.environ.items() if k != "FTPFS_PASSWORD"}
     if password is not None:
         environment["FTPFS_PASSWORD"] = password
     arguments = ["-o", ",".join(words)] if words else []
-    return run(FTPFS, *arguments, url, at, env=environment, check=False)
+    return [FTPFS, *arguments, url, str(at)], environment
+
+
+def ftpfs(url, at, *, password=PASSWORD, **options):
+    """Runs ftpfs; options are those of -o, with '_' as they are and None for one without a value."""
+    argv, environment = invocation(url, at, password, options)
+    return run(*argv, env=environment, check=False)
+
+
+def sync(mount, check=True):
+    return run(FTPFS, "--sync", mount.path, check=check)
 
 
 class Mount:
-    """A mounted directory; `path` is where, `pid` who."""
+    """A mounted directory; `path` is where, `pid` who; what it logs goes to the file `said`, if any."""
 
-    def __init__(self, server, at, cache, *, path="/", username=USER, password=PASSWORD, **options):
-        self.path = at
+    def __init__(self, server, at, cache, *, path="/", username=USER, password=PASSWORD, said=None,
+                 **options):
+        self.path, self.said, self.process = at, said, None
+        self.write = options.get("write", "through")
         self.path.mkdir(exist_ok=True)
         options.setdefault("cache_dir", cache)
         if username:
@@ -211,10 +223,20 @@ class Mount:
         if server.mode.startswith("tls"):
             options.setdefault("tls", "require")
             options.setdefault("cacert", CERTIFICATE)
+        if said:
+            self._stay(*invocation(server.url(path), at, password, options))
+            return
         done = ftpfs(server.url(path), at, password=password, **options)
         assert done.returncode == 0, f"ftpfs ended with {done.returncode}: {done.stderr}"
         assert os.path.ismount(at), "ftpfs ended with 0 and nothing is mounted"
         self.pid = next(daemons(at), None)
+
+    def _stay(self, argv, environment):
+        with self.said.open("w") as log:
+            self.process = subprocess.Popen([argv[0], "-f", *argv[1:]], env=environment, stderr=log,
+                                            stdin=subprocess.DEVNULL)
+        self.pid = self.process.pid
+        wait_until(lambda: os.path.ismount(self.path), 30, "the mount")
 
     def unmount(self):
         if os.path.ismount(self.path):
@@ -235,6 +257,8 @@ class Mount:
                 os.kill(self.pid, signal.SIGKILL)
                 break
             time.sleep(0.02)
+        if self.process:
+            self.process.wait(20)
 
 
 def alive(pid):
