@@ -126,7 +126,14 @@ static int teardown(void **state)
 
 /* ---- looking ---- */
 
-/* How many files of the cache begin so, and whether (one of) them has these bytes. */
+static bool is_spool(const char *name, const char *prefix)
+{
+	bool ours = strncmp(name, "kept-", 5) == 0 || strncmp(name, "spool-", 6) == 0;
+
+	return ours && strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* How many files of the cache with bytes begin so, and whether (one of) them has these. */
 static unsigned in_cache(const char *prefix, const char *bytes, size_t n, bool *same)
 {
 	DIR *d = opendir(journal_dir(journal));
@@ -138,7 +145,7 @@ static unsigned in_cache(const char *prefix, const char *bytes, size_t n, bool *
 		FILE *f;
 		char *got = malloc(n + 1);
 
-		if (strncmp(e->d_name, prefix, strlen(prefix)) == 0) {
+		if (is_spool(e->d_name, prefix)) {
 			count++;
 			snprintf(path, sizeof path, "%s/%s", journal_dir(journal), e->d_name);
 			f = fopen(path, "r");
@@ -164,8 +171,7 @@ static void assert_nothing_left(void)
 {
 	bool same;
 
-	assert_int_equal(in_cache("kept-", "", 0, &same), 0);
-	assert_int_equal(in_cache("spool-", "", 0, &same), 0);
+	assert_int_equal(in_cache("", "", 0, &same), 0);
 	assert_int_equal(journal_count(journal), 0);
 }
 
@@ -264,7 +270,8 @@ static void told_and_kept(struct handle *h, const struct refusal *r, const char 
 
 	snprintf(path, sizeof path, "/%s", name);
 	assert_int_equal(fs_fsync(h, &ctx), r->error);
-	assert_kept("kept-", bytes, n);
+	/* Where it is not known what the server has now, the next try is owed. */
+	assert_kept(remote_link_error(r->error) ? "" : "kept-", bytes, n);
 	fault_clear(plan);
 	retry(h);
 	assert_stored(path, bytes, n);

@@ -36,7 +36,7 @@ def telling(make):
 
 def assert_kept(mount, content):
     """The log has named a file, and that has the bytes."""
-    named = re.findall(r"its changes are in (\S+)", mount.said.read_text())
+    named = re.findall(r"its changes are in ([^\s,]+)", mount.said.read_text())
     assert pathlib.Path(named[-1]).read_bytes() == content
 
 
