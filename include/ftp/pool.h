@@ -49,9 +49,16 @@ int pool_get_first(struct pool *p, struct session **out, enum login_failure *fai
 /* Give it back; a broken one is closed. */
 void pool_put(struct pool *p, struct session *s);
 
-/* Is a lasting transfer of the background (opctx.lasting) to end, for somebody who waits?  One is
+/* Is a lasting transfer of the background (opctx.lasting), or the help with a batch, to end, for
+ * somebody who waits?  One is
  * told for each who does. */
 bool pool_wants_back(struct pool *p, struct session *s);
+
+/* A second session for a batch that would take the first one `left` ns more (0: not known): one
+ * that is idle while nobody waits, else NULL.  Where a login takes less than that, the keeper
+ * begins one: ask again.  Who needs a session meanwhile waits for this one rather than log in: give
+ * it back when pool_wants_back(). */
+struct session *pool_help(struct pool *p, int64_t left);
 
 /* HELD -> PARKED.  *data stays the caller's, but is closed (fd -1) by whoever steals the session.
  */

@@ -129,6 +129,12 @@ struct session_batch {
 	void (*answer)(void *arg, size_t i, const struct reply *r);
 };
 int session_batch(struct session *s, const struct session_batch *b, const struct opctx *ctx);
+/* The same, and where that saves time a second session of `pool` (NULL: none) takes a part of it:
+ * the commands must mean the same on both.  Those that were asked on the second one when it was
+ * lost are asked once more on the first; what happens to the first happens to the batch. */
+struct pool;
+int session_batch_helped(struct session *s, struct pool *pool, const struct session_batch *b,
+			 const struct opctx *ctx);
 
 /* Collect what the server owes us.  session_settle waits; session_settle_now takes what has
  * arrived. 0 or -errno (the session is then broken). */

@@ -73,7 +73,7 @@ static int suits(const struct session *s, enum purpose purpose)
 	return score;
 }
 
-static struct slot *best_idle_locked(struct pool *p, enum purpose purpose) REQUIRES(p->lock)
+struct slot *pool_best_idle_locked(struct pool *p, enum purpose purpose)
 {
 	struct slot *best = NULL;
 
@@ -144,8 +144,8 @@ static bool admitted_locked(const struct pool *p, enum purpose purpose, const st
 	return true;
 }
 
-static void hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
-			const struct opctx *ctx) REQUIRES(p->lock)
+void pool_hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
+		      const struct opctx *ctx)
 {
 	slot->state = HELD;
 	slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
@@ -165,9 +165,7 @@ void pool_free_slot_up_locked(struct pool *p, struct slot *slot)
 
 /* ---- getting ---- */
 
-/* Make a session that was idle, or stolen, ready for its new holder.  Owed replies may come later;
- * only a cut transfer has to be over. */
-static int ready(struct session *s, const struct opctx *ctx)
+int pool_make_ready(struct session *s, const struct opctx *ctx)
 {
 	struct opctx soon = *ctx;
 	int64_t limit = clock_monotonic() + CUT_PATIENCE;
@@ -187,7 +185,7 @@ static int ready(struct session *s, const struct opctx *ctx)
 static struct session *take_idle(struct pool *p, struct slot *slot, enum purpose purpose,
 				 const struct opctx *ctx) REQUIRES(p->lock)
 {
-	hold_locked(p, slot, purpose, ctx);
+	pool_hold_locked(p, slot, purpose, ctx);
 	return slot->session;
 }
 
@@ -198,7 +196,7 @@ static struct session *steal_locked(struct pool *p, struct slot *slot, enum purp
 	*slot->data = (struct data){.fd = -1};
 	slot->data = NULL;
 	log_debug("session %u is taken from a stream that is idle", slot->session->id);
-	hold_locked(p, slot, purpose, ctx);
+	pool_hold_locked(p, slot, purpose, ctx);
 	return slot->session;
 }
 
@@ -213,7 +211,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 
 	if (!admitted_locked(p, purpose, ctx))
 		return 0;
-	if ((slot = best_idle_locked(p, purpose))) {
+	if ((slot = pool_best_idle_locked(p, purpose))) {
 		if (purpose == FOR_TRANSFER && !ctx->background)
 			pool_note_transfer_locked(p, slot->session);
 		*out = take_idle(p, slot, purpose, ctx);
@@ -244,7 +242,7 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 			data_close(&data);
 			session_owe(*out, OWED_CUT);
 		}
-		if (ready(*out, ctx) != 0) {
+		if (pool_make_ready(*out, ctx) != 0) {
 			pool_put(p, *out);
 			rc = opctx_check(ctx);
 			*out = NULL;

@@ -61,9 +61,11 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 		      struct session **out, enum login_failure *failure, struct buf *why,
 		      const struct opctx *ctx)
 {
+	int64_t began = clock_monotonic();
 	int rc = session_open(&p->conf, id, known, out, failure, why, ctx);
 
 	mutex_lock(&p->lock);
+	p->login_took = rc == 0 ? clock_monotonic() - began : OPCTX_FOREVER;
 	if (rc == 0) {
 		slot->session = *out;
 		slot->state = HELD;
@@ -107,6 +109,39 @@ void pool_note_transfer_locked(struct pool *p, const struct session *s)
 		keeper_wake(p);
 }
 
+static void want_help_locked(struct pool *p, int64_t left) REQUIRES(p->lock)
+{
+	if (p->help_wanted || left <= p->login_took || pool_count_locked(p, OPENING) > 0 ||
+	    pool_open_locked(p) >= p->limit)
+		return;
+	p->help_wanted = true;
+	keeper_wake(p);
+}
+
+struct session *pool_help(struct pool *p, int64_t left)
+{
+	const struct opctx at_once = opctx_for(0);
+	struct session *s = NULL;
+
+	mutex_lock(&p->lock);
+	struct slot *slot = pool_best_idle_locked(p, FOR_METADATA);
+	bool cut = slot && slot->session->nowed > 0 && slot->session->owed[0].kind == OWED_CUT;
+	if (slot && !cut && p->waiting == 0) {
+		pool_hold_locked(p, slot, FOR_METADATA, &at_once);
+		pool_brief_locked(p, slot, FOR_METADATA, false);
+		slot->minded = true;
+		s = slot->session;
+	} else if (!slot) {
+		want_help_locked(p, left);
+	}
+	mutex_unlock(&p->lock);
+	if (s && pool_make_ready(s, &at_once) != 0) {
+		pool_put(p, s);
+		s = NULL;
+	}
+	return s;
+}
+
 void pool_open_spare(struct pool *p)
 {
 	struct opctx ctx = opctx_for(p->conf.connect_timeout);
@@ -116,11 +151,12 @@ void pool_open_spare(struct pool *p)
 
 	ctx.cancelled = &p->ending;
 	mutex_lock(&p->lock);
-	bool wanted = spare_wanted_locked(p) || reserve_wanted_locked(p);
+	bool wanted = spare_wanted_locked(p) || reserve_wanted_locked(p) || p->help_wanted;
 	struct slot *slot = wanted ? pool_free_slot_locked(p) : NULL;
 	struct caps known = p->caps;
 	unsigned id = 0;
 	p->colds = slot ? 0 : p->colds;
+	p->help_wanted = false;
 	if (slot) {
 		slot->state = OPENING;
 		slot->minded = true;

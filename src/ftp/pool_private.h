@@ -39,15 +39,25 @@ struct pool {
 	unsigned colds GUARDED_BY(lock); /* transfers in a row that found no open data connection */
 	int64_t cold_at GUARDED_BY(lock); /* the last of them */
 	enum active_mode active;
-	unsigned missed GUARDED_BY(lock); /* calls of the server in a row that did not come */
-	atomic_bool ending;		  /* also what interrupts the keeper's own login */
-	int wake;			  /* eventfd: the keeper should look again */
+	int64_t login_took GUARDED_BY(lock); /* ns, the last one; OPCTX_FOREVER: it failed */
+	bool help_wanted GUARDED_BY(lock);   /* a batch waits for a second session */
+	unsigned missed GUARDED_BY(lock);    /* calls of the server in a row that did not come */
+	atomic_bool ending;		     /* also what interrupts the keeper's own login */
+	int wake;			     /* eventfd: the keeper should look again */
 	pthread_t keeper;
 };
 
 unsigned pool_open_locked(const struct pool *p) REQUIRES(p->lock);
 unsigned pool_count_locked(const struct pool *p, enum slot_state state) REQUIRES(p->lock);
 struct slot *pool_free_slot_locked(struct pool *p) REQUIRES(p->lock);
+/* The idle session that suits best, or NULL. */
+struct slot *pool_best_idle_locked(struct pool *p, enum purpose purpose) REQUIRES(p->lock);
+/* IDLE -> HELD. */
+void pool_hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
+		      const struct opctx *ctx) REQUIRES(p->lock);
+/* Make a session that was idle, or stolen, ready for its new holder.  Owed replies may come later;
+ * only a cut transfer has to be over.  0, or -errno and it is broken. */
+int pool_make_ready(struct session *s, const struct opctx *ctx);
 void pool_free_slot_up_locked(struct pool *p, struct slot *slot) REQUIRES(p->lock);
 
 /* Log in for a slot that is OPENING: HELD and *out, or FREE again and -errno as session_open(). */

@@ -173,7 +173,9 @@ int ftp_stat_many(struct remote *r, const char *dir, struct entry *const e[], si
 		return rc;
 	struct many m = {buf_text(&x.arg), e, &x.s->caps};
 	struct session_batch b = {n, &m, many_command, many_answer};
+	/* Entered step by step the path is relative to where this session is. */
+	bool shared = m.dir[0] == '/' && !ctx->background;
 	if (caps_may(&x.s->caps, CAP_MDTM))
-		rc = session_batch(x.s, &b, ctx);
+		rc = session_batch_helped(x.s, shared ? x.ftp->pool : NULL, &b, ctx);
 	return exchange_end(&x, rc);
 }
