@@ -16,6 +16,7 @@ Measured by `tests/ftp/dialogues.py` against the fake server, and checked by a t
 numbers is a change of the product. A *flight* is a group of commands that are sent without
 waiting in between: one round trip. The EPSV that ftpfs sends when a transfer ends, so
 that the next one finds its data connection open ("hot"), is not counted: nobody waits for it.
+A batch of thousands may be shared by two sessions (`tests/ftp/test_batch.py`).
 
 """
 
