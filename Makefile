@@ -16,7 +16,7 @@ SAN     ?=
 OPT     ?= -O2 -g
 CFLAGS  ?=
 ALL_CFLAGS := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DFUSE_USE_VERSION=314 -pthread \
-	-Iinclude $(WARN) $(OPT) $(SAN) $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+	-Iinclude $(WARN) $(OPT) $(SAN) $(if $(SAN),-DFTPFS_CHECKED) $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 LIBS    := $(shell pkg-config --libs $(PKGS)) -pthread
 
 SRCS    := $(wildcard src/*.c src/*/*.c)

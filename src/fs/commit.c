@@ -107,7 +107,7 @@ static void stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 	spool_clean(c->spool, c->spool->size);
 	f->no_follow = false;
 	if (f->state == FILE_COMMITTING) {
-		f->state = moved ? FILE_DIRTY : FILE_CLEAN;
+		file_enter_locked(f, moved ? FILE_DIRTY : FILE_CLEAN);
 		publish_locked(c, f);
 	}
 	if (f->state == FILE_CLEAN)
@@ -123,13 +123,13 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 		return;
 	promise_withdraw_locked(f, rc);
 	if (rc == -EINTR) {
-		f->state = FILE_DIRTY;
+		file_enter_locked(f, FILE_DIRTY);
 		return;
 	}
 	/* Nobody may be left who could look why, and what is promised is tried for ever. */
 	if (f->owed && !remote_link_error(rc))
 		f->recovered = true;
-	f->state = FILE_FAILED;
+	file_enter_locked(f, FILE_FAILED);
 	for (struct handle *h = f->handles; h; h = h->next)
 		if (handle_writes(h))
 			h->error = rc;
@@ -166,7 +166,7 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 		mutex_unlock(&f->lock);
 		return rc;
 	}
-	f->state = FILE_COMMITTING;
+	file_enter_locked(f, FILE_COMMITTING);
 	promise_intend_locked(f);
 	upload_begin_locked(&c, f, ctx);
 	mutex_unlock(&f->lock);
@@ -177,6 +177,7 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 		failed_locked(&c, f, rc);
 	else
 		stored_locked(&c, f);
+	file_check_locked(f);
 	*more = f->state == FILE_DIRTY;
 	mutex_unlock(&f->lock);
 	buf_free(&c.path);

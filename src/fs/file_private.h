@@ -1,5 +1,6 @@
-/* fs/file_private - what the rooms of open files share: file.c, spooled.c, resize.c, remove.c,
- * commit.c, store.c, patch.c, promise.c, writeback.c, recover.c, reader.c and version.c. */
+/* fs/file_private - what the rooms of open files share: file.c, state.c, spooled.c, resize.c,
+ * remove.c, commit.c, store.c, patch.c, promise.c, writeback.c, recover.c, reader.c and version.c.
+ */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
 
@@ -28,6 +29,13 @@ void file_put(struct file *f);
 /* As a close does: f's changes are stored, or promised to be. */
 int file_secure(struct file *f, const struct opctx *ctx);
 bool handle_writes(const struct handle *h);
+
+/* state.c */
+
+/* From one state to another that may follow it. */
+void file_enter_locked(struct file *f, enum file_state to) REQUIRES(f->lock);
+/* Asserts what holds in its state; nobody is in the middle of changing that. */
+void file_check_locked(const struct file *f) REQUIRES(f->lock);
 
 /* spooled.c: the file and its spool.  All under f->lock, which is given back while the network is
  * used. */

@@ -104,7 +104,7 @@ static void take_up_locked(struct file *f, struct spool *s, const struct promise
 		.on_server = p->on_server, .size = p->server_size, .mtime = p->server_mtime};
 	f->want_mtime = p->mtime;
 	f->want_mode = p->mode;
-	f->state = FILE_DIRTY;
+	file_enter_locked(f, FILE_DIRTY);
 	f->owed = f->recovered = true;
 	f->promised = ++f->writes;
 	/* The same patch is sent again: file.h says why that is right. */
@@ -112,6 +112,7 @@ static void take_up_locked(struct file *f, struct spool *s, const struct promise
 		f->stored.patching = f->writes;
 		atomic_store(&f->append_end, p->size > p->server_size ? p->size : p->server_size);
 	}
+	file_check_locked(f);
 	show_promised_locked(f, p);
 }
 

@@ -129,8 +129,9 @@ static void after(struct files *files, struct node *n, bool removed)
 	f->doomed_until = 0;
 	if (removed) {
 		promise_kept_locked(f);
-		f->state = FILE_ORPHAN;
+		file_enter_locked(f, FILE_ORPHAN);
 		f->stored.on_server = false;
+		file_check_locked(f);
 	} else {
 		file_unspool_locked(f);
 	}

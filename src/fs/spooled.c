@@ -176,7 +176,7 @@ void file_changed_locked(struct file *f)
 	f->touched = true;
 	f->want_mtime = REMOTE_KEEP_MTIME;
 	if (f->state == FILE_CLEAN)
-		f->state = FILE_DIRTY;
+		file_enter_locked(f, FILE_DIRTY);
 	mutex_lock(&t->lock);
 	n->size = f->spool->size;
 	n->mtime = clock_realtime() / NS_PER_S * NS_PER_S;
@@ -239,8 +239,8 @@ void file_leave_locked(struct file *f)
 	f->stored.temp = NULL;
 	spool_leave(f->spool);
 	forget_spool_locked(f);
-	f->owed = false;
-	f->state = FILE_CLEAN;
+	f->owed = f->intent = false;
+	file_enter_locked(f, FILE_CLEAN);
 	disown_node_locked(f);
 }
 
@@ -251,7 +251,7 @@ void file_drop_changes_locked(struct file *f)
 	spool_destroy(f->spool);
 	forget_spool_locked(f);
 	disown_node_locked(f);
-	f->state = FILE_CLEAN;
+	file_enter_locked(f, FILE_CLEAN);
 	f->touched = false;
 	f->stored.partial = f->stored.doubt = false;
 	f->stored.patching = 0;

@@ -380,7 +380,8 @@ static void leave_all(struct writeback *w) UNCHECKED
 		TAILQ_REMOVE(&w->items, o, link);
 		mutex_lock(&o->file->lock);
 		o->file->queued = NULL;
-		file_leave_locked(o->file);
+		if (o->file->owed)
+			file_leave_locked(o->file);
 		mutex_unlock(&o->file->lock);
 		file_put(o->file);
 		free(o);
