@@ -126,6 +126,9 @@ struct remote_ops {
 	/* The best hash that this server can be asked for, as far as it has said; HASH_NONE.  Asks
 	 * nobody, and may change with every answer. */
 	enum hash_kind (*hash_kind)(struct remote *r);
+	/* ns from a command to its reply, the least seen so far; 0: not known.  Never waits.  May
+	 * be NULL: never known. */
+	int64_t (*round_trip)(struct remote *r);
 
 	void (*describe)(struct remote *r, struct buf *out); /* lines for the log and the status */
 	/* Destroys the layers below too.  No operation may be in flight, no stream open. */
@@ -209,6 +212,7 @@ int remote_copy(struct remote *r, const char *from, const char *to, const struct
 int remote_space(struct remote *r, struct space *out, const struct opctx *ctx);
 int remote_settle(struct remote *r, const char *path, struct settle *s, const struct opctx *ctx);
 enum hash_kind remote_hash_kind(struct remote *r);
+int64_t remote_round_trip(struct remote *r);
 void remote_describe(struct remote *r, struct buf *out);
 void remote_destroy(struct remote *r);
 

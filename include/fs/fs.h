@@ -108,6 +108,10 @@ int fs_rename(struct fs *fs, struct node *from, const char *name, struct node *t
 
 int fs_open(struct fs *fs, struct node *n, int flags, struct handle **out, bool *keep_cache,
 	    const struct opctx *ctx);
+/* Should what is written through a handle opened with these flags go past the kernel's pages?  They
+ * cost the writer a copy and fresh memory, and save whoever reads it again the way to the server.
+ */
+bool fs_past_pages(const struct fs *fs, int flags);
 /* open(O_CREAT): creates, or opens what is there (O_EXCL: -EEXIST, having asked the server unless
  * our listing is fresher than FS_EXCL_TRUST, or the directory is ours alone: see struct dir). */
 #define FS_EXCL_TRUST (2 * INT64_C(1000000000))

@@ -71,6 +71,7 @@ int pool_unpark(struct pool *p, struct session *s, struct data *data);
 void pool_caps(struct pool *p, struct caps *out);
 /* What no single reply tells. */
 void pool_learn(struct pool *p, enum cap cap, enum tristate known);
+int64_t pool_round_trip(struct pool *p); /* ns, the least seen; 0: not known */
 unsigned pool_limit(struct pool *p);
 unsigned pool_open(struct pool *p); /* sessions logged in now */
 

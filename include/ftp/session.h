@@ -91,6 +91,7 @@ struct session {
 	int64_t last_used; /* monotonic ns: last command or reply */
 	int64_t patience; /* ns beyond conf->timeout that the server may be silent: it is computing;
 			   * of this exchange */
+	int64_t round_trip; /* ns, the least seen; 0: not known */
 };
 
 /* Log in and learn (or take over) capabilities: 0, or -errno with *failure and *why as

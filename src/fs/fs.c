@@ -25,6 +25,10 @@ enum {
 };
 
 #define DRAIN_SLICE (200 * NS_PER_MS)
+/* The same machine, or one beside it: a written file is fetched again about as fast as it is
+ * copied.
+ */
+#define NEAR (NS_PER_MS / 5)
 
 static int start(struct fs *fs)
 {
@@ -353,6 +357,15 @@ int fs_open(struct fs *fs, struct node *n, int flags, struct handle **out, bool 
 	if (!err && (flags & O_ACCMODE) != O_WRONLY)
 		prefetch_opened(fs->files.prefetch, n);
 	return err;
+}
+
+/* Only what can neither be read nor mapped through the handle.  Not where the way is one of a
+ * network: there the pages are worth more than they cost. */
+bool fs_past_pages(const struct fs *fs, int flags)
+{
+	int64_t trip = remote_round_trip(fs->conf.remote);
+
+	return (flags & O_ACCMODE) == O_WRONLY && trip > 0 && trip < NEAR;
 }
 
 ssize_t fs_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx)

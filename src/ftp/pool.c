@@ -357,6 +357,7 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 	assert(slot && slot->state == HELD);
 	merge_caps_locked(p, &s->caps, &slot->taken);
 	pool_debrief_locked(p, slot);
+	pool_note_distance_locked(p, s);
 	slot->transfer = slot->lasting = slot->yields = slot->minded = false;
 	if (broken) {
 		pool_free_slot_up_locked(p, slot);

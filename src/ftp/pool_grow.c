@@ -22,6 +22,20 @@ static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
 	log_info("the server allows %u connections at a time", others);
 }
 
+void pool_note_distance_locked(struct pool *p, const struct session *s)
+{
+	if (s->round_trip > 0 && (p->round_trip == 0 || s->round_trip < p->round_trip))
+		p->round_trip = s->round_trip;
+}
+
+int64_t pool_round_trip(struct pool *p)
+{
+	mutex_lock(&p->lock);
+	int64_t ns = p->round_trip;
+	mutex_unlock(&p->lock);
+	return ns;
+}
+
 void pool_raise_limit_locked(struct pool *p)
 {
 	if (p->limit == p->max || clock_monotonic() < p->raise_at)

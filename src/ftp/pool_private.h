@@ -36,6 +36,7 @@ struct pool {
 	unsigned next_id GUARDED_BY(lock);
 	bool have_caps GUARDED_BY(lock);
 	struct caps caps GUARDED_BY(lock);
+	int64_t round_trip GUARDED_BY(lock); /* ns, the least seen; 0: not known */
 	unsigned colds GUARDED_BY(lock); /* transfers in a row that found no open data connection */
 	int64_t cold_at GUARDED_BY(lock); /* the last of them */
 	enum active_mode active;
@@ -66,6 +67,8 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 		      const struct opctx *ctx) EXCLUDES(p->lock);
 /* A learned limit is tried again after a while. */
 void pool_raise_limit_locked(struct pool *p) REQUIRES(p->lock);
+/* What its session has seen comes back with it. */
+void pool_note_distance_locked(struct pool *p, const struct session *s) REQUIRES(p->lock);
 /* A transfer of the foreground begins on an idle session. */
 void pool_note_transfer_locked(struct pool *p, const struct session *s) REQUIRES(p->lock);
 /* What the holder of a session is told about data connections that the server opens, and what its

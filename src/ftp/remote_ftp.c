@@ -5,9 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "base/stats.h"
 #include "ftp_private.h"
+
+static int64_t round_trip(struct remote *r)
+{
+	return pool_round_trip(((struct remote_ftp *)r)->pool);
+}
 
 static void describe(struct remote *r, struct buf *out)
 {
@@ -16,8 +22,9 @@ static void describe(struct remote *r, struct buf *out)
 	static const char *const WORDS[] = {"?", "yes", "no"};
 
 	pool_caps(ftp->pool, &caps);
-	buf_addf(out, "server %s\nroot %s\nconnections %u of %u\n", ftp->conf->login.host,
-		 *ftp->root ? ftp->root : "/", pool_open(ftp->pool), pool_limit(ftp->pool));
+	buf_addf(out, "server %s\nroot %s\nconnections %u of %u\nround_trip %.3f ms\n",
+		 ftp->conf->login.host, *ftp->root ? ftp->root : "/", pool_open(ftp->pool),
+		 pool_limit(ftp->pool), (double)round_trip(r) / NS_PER_MS);
 	for (int i = 0; i < CAP_COUNT; i++)
 		buf_addf(out, "%s %s\n", caps_name((enum cap)i), WORDS[caps.known[i]]);
 }
@@ -50,6 +57,7 @@ static const struct remote_ops OPS = {
 	.space = ftp_space,
 	.settle = ftp_settle,
 	.hash_kind = ftp_hash_kind,
+	.round_trip = round_trip,
 	.describe = describe,
 	.destroy = destroy,
 };

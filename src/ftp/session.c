@@ -337,9 +337,14 @@ int session_command(struct session *s, struct reply *r, const struct opctx *ctx,
 	buf_free(&line);
 	if (rc == 0)
 		rc = session_flush(s, ctx);
+	int64_t sent = s->last_used;
 	if (rc == 0)
 		rc = session_reply(s, r, ctx);
-	return rc == 0 ? r->code : rc;
+	if (rc != 0)
+		return rc;
+	if (s->round_trip == 0 || s->last_used - sent < s->round_trip)
+		s->round_trip = s->last_used - sent;
+	return r->code;
 }
 
 /* ---- what is owed ---- */

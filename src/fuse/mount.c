@@ -9,6 +9,10 @@
 #include "base/log.h"
 #include "request.h"
 
+/* Linux 6.18: since then a direct write drops the kernel's pages of its range before and after it.
+ */
+enum { PAST_PAGES_MINOR = 45 };
+
 /* Read-ahead requests under way at most: well below the number of threads, so that reads which
  * wait for the network leave threads for everybody else's `ls`. */
 enum { BACKGROUND_MAX = 32, THREADS_MAX = 64 };
@@ -51,6 +55,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	     FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_HANDLE_KILLPRIV |
 		     FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS,
 	     false);
+	m->past_pages = conn->proto_minor >= PAST_PAGES_MINOR;
 	unsigned background = m->conf.max_threads / 2;
 	conn->max_background = background < BACKGROUND_MAX ? background : BACKGROUND_MAX;
 	conn->congestion_threshold = conn->max_background * 3 / 4;

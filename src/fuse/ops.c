@@ -97,6 +97,14 @@ static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 	buf_free(&target);
 }
 
+static void opened(const struct request *r, struct handle *h, bool keep_cache,
+		   struct fuse_file_info *fi)
+{
+	fi->fh = (uintptr_t)h;
+	fi->keep_cache = keep_cache;
+	fi->direct_io = r->mount->past_pages && fs_past_pages(r->fs, fi->flags);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct request r;
@@ -110,8 +118,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply_status(req, rc);
 		return;
 	}
-	fi->fh = (uintptr_t)h;
-	fi->keep_cache = keep_cache;
+	opened(&r, h, keep_cache, fi);
 	if (fuse_reply_open(req, fi) < 0)
 		fs_release(h);
 }
@@ -134,8 +141,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 	}
 	struct fuse_entry_param e;
 	found_to_entry(r.mount, &found, &e);
-	fi->fh = (uintptr_t)h;
-	fi->keep_cache = keep_cache;
+	opened(&r, h, keep_cache, fi);
 	if (fuse_reply_create(req, &e, fi) < 0) {
 		fs_release(h);
 		fs_forget(r.fs, found.node, 1);

@@ -17,6 +17,7 @@ struct mount {
 	struct notify *notify;
 	struct fs *fs;		     /* set before the first request */
 	_Atomic(struct node *) root; /* of fs; NULL before: changes are reported from any thread */
+	bool past_pages; /* the kernel keeps its pages right when a write goes past them */
 	bool attached;
 	bool handlers; /* the signal handlers are ours to take back */
 };

@@ -139,6 +139,11 @@ enum hash_kind remote_hash_kind(struct remote *r)
 	return r->ops->hash_kind(r);
 }
 
+int64_t remote_round_trip(struct remote *r)
+{
+	return r->ops->round_trip ? r->ops->round_trip(r) : 0;
+}
+
 void remote_describe(struct remote *r, struct buf *out)
 {
 	r->ops->describe(r, out);

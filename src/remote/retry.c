@@ -327,6 +327,13 @@ static enum hash_kind retry_hash_kind(struct remote *r)
 	return remote_hash_kind(((struct retry *)r)->inner);
 }
 
+static int64_t retry_round_trip(struct remote *r)
+{
+	struct retry *self = (struct retry *)r;
+
+	return remote_round_trip(self->inner);
+}
+
 static void retry_describe(struct remote *r, struct buf *out)
 {
 	struct retry *self = (struct retry *)r;
@@ -361,6 +368,7 @@ static const struct remote_ops retry_ops = {
 	.space = retry_space,
 	.settle = retry_settle,
 	.hash_kind = retry_hash_kind,
+	.round_trip = retry_round_trip,
 	.describe = retry_describe,
 	.destroy = retry_destroy,
 };

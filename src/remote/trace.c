@@ -178,6 +178,11 @@ static enum hash_kind trace_hash_kind(struct remote *r)
 	return remote_hash_kind(inner_of(r));
 }
 
+static int64_t trace_round_trip(struct remote *r)
+{
+	return remote_round_trip(inner_of(r));
+}
+
 static void trace_describe(struct remote *r, struct buf *out)
 {
 	remote_describe(inner_of(r), out);
@@ -208,6 +213,7 @@ static const struct remote_ops trace_ops = {
 	.space = trace_space,
 	.settle = trace_settle,
 	.hash_kind = trace_hash_kind,
+	.round_trip = trace_round_trip,
 	.describe = trace_describe,
 	.destroy = trace_destroy,
 };

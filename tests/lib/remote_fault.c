@@ -309,6 +309,11 @@ static int fault_open_write(struct remote *r, const char *path, enum write_how h
 	return opened(r, v, remote_open_write(inner_of(r), path, how, at, out, ctx), out);
 }
 
+static int64_t fault_round_trip(struct remote *r)
+{
+	return remote_round_trip(inner_of(r));
+}
+
 static void fault_describe(struct remote *r, struct buf *out)
 {
 	remote_describe(inner_of(r), out);
@@ -339,6 +344,7 @@ static const struct remote_ops fault_ops = {
 	.space = fault_space,
 	.settle = fault_settle,
 	.hash_kind = fault_hash_kind,
+	.round_trip = fault_round_trip,
 	.describe = fault_describe,
 	.destroy = fault_destroy,
 };

@@ -308,6 +308,11 @@ static int op_settle(struct remote *r, const char *path, struct settle *s, const
 	return rc;
 }
 
+static int64_t op_round_trip(struct remote *r)
+{
+	return server_of(r)->traits.round_trip;
+}
+
 static void op_describe(struct remote *r, struct buf *out)
 {
 	(void)r;
@@ -338,6 +343,7 @@ static const struct remote_ops mem_ops = {
 	.space = op_space,
 	.settle = op_settle,
 	.hash_kind = op_hash_kind,
+	.round_trip = op_round_trip,
 	.describe = op_describe,
 	.destroy = op_destroy,
 };

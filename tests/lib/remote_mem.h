@@ -28,6 +28,7 @@ struct mem_traits {
 	bool settles_behind; /* stream_finish() settles, too */
 	enum hash_kind hash; /* can be asked for; HASH_NONE: none */
 	bool hash_refused;   /* ... or so it says, and then does not tell */
+	int64_t round_trip;  /* what it is said to be, ns; nothing takes so long */
 };
 
 struct mem_server;
