@@ -348,6 +348,31 @@ static void test_read_only(void **state)
 	stop();
 }
 
+static void test_past_the_pages_near_by_and_write_only(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t trip;
+		int flags;
+		bool past;
+	} rows[] = {
+		{NS_PER_MS / 20, O_WRONLY, true},
+		{NS_PER_MS / 20, O_WRONLY | O_CREAT | O_TRUNC, true},
+		{NS_PER_MS / 20, O_WRONLY | O_APPEND, true},
+		{NS_PER_MS / 20, O_RDWR, false},
+		{NS_PER_MS / 20, O_RDONLY, false},
+		{NS_PER_MS / 4, O_WRONLY, false},
+		{20 * NS_PER_MS, O_WRONLY, false},
+		{0, O_WRONLY, false}, /* not known */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		start(&(struct mem_traits){.round_trip = rows[i].trip});
+		assert_int_equal(fs_past_pages(fs, rows[i].flags), rows[i].past);
+		stop();
+	}
+}
+
 static void test_links(void **state)
 {
 	(void)state;
@@ -476,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_times_and_modes),
 		cmocka_unit_test(test_a_server_without_times_or_modes),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_past_the_pages_near_by_and_write_only),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_opendir_is_a_snapshot),
 		cmocka_unit_test(test_what_is_open_at_the_end),

@@ -32,6 +32,21 @@ def test_every_server_can_be_mounted(persona):
         assert b"here" in drive.names("/") or b"there" in drive.names("/")
 
 
+def round_trip(drive):
+    line, = [line for line in drive.ok("describe")["text"].splitlines() if line.startswith("round_trip ")]
+    return float(line.split()[1])
+
+
+def test_how_far_the_server_is():
+    with Server(Tree(), PROFTPD) as server:
+        for verb in ("NOOP", "FEAT", "CWD"):
+            server.delay(verb, 0.05, count=9)
+        with Drive(server) as drive:
+            assert 50 <= round_trip(drive) < 1000
+    with mounted(PROFTPD) as (_, drive):
+        assert 0 < round_trip(drive) < 50
+
+
 def failed(server, **how):
     with Drive(server, **how) as drive:
         return drive.created

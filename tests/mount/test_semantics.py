@@ -1,6 +1,7 @@
 """What programs rely on a disk for: open files that move, appends, interrupts, secrets."""
 
 import errno
+import mmap
 import os
 import pathlib
 import signal
@@ -110,6 +111,48 @@ def test_reading_and_writing_one_file(place):
     want = bytearray(b"0123456789" * 600 + b"end")
     want[5000:5005] = b"HELLO"
     assert (place.there / "file").read_bytes() == bytes(want)
+
+
+@every_server()
+def test_a_mapped_reader_sees_each_write(place):
+    """The server is near, and what is opened write-only goes past the kernel's pages."""
+    want = bytearray(b"0123456789" * 30000)
+    place.put("file", bytes(want))
+    reader = os.open(place.here / "file", os.O_RDONLY)
+    with mmap.mmap(reader, len(want), mmap.MAP_SHARED, mmap.PROT_READ) as seen:
+        assert seen[:] == want
+        writer = os.open(place.here / "file", os.O_WRONLY)
+        for at in range(17, len(want) - 6000, 7001):
+            piece = b"%06d" % at * 999
+            os.pwrite(writer, piece, at)
+            want[at:at + len(piece)] = piece
+            assert os.pread(reader, len(piece), at) == piece
+            assert seen[:] == want
+        os.close(writer)
+        assert seen[:] == want
+    os.close(reader)
+    assert (place.there / "file").read_bytes() == want
+
+
+@every_server()
+def test_writes_of_any_size(place):
+    """Also small ones, that begin and end nowhere in particular, and some behind the end."""
+    writer = os.open(place.here / "file", os.O_WRONLY | os.O_CREAT)
+    want = bytearray()
+    for n in [1, 511, 512, 513, 4095, 4097, 1 << 20, (1 << 20) + 1, 3] * 3:
+        want += bytes([n % 251]) * n
+        assert os.write(writer, want[-n:]) == n
+    os.lseek(writer, 12345, os.SEEK_CUR)
+    os.write(writer, b"behind")
+    want += bytes(12345) + b"behind"
+    os.close(writer)
+    appender = os.open(place.here / "file", os.O_WRONLY | os.O_APPEND)
+    for number in range(50):
+        os.write(appender, b"line %d\n" % number)
+        want += b"line %d\n" % number
+    os.close(appender)
+    assert (place.here / "file").read_bytes() == want
+    assert (place.there / "file").read_bytes() == want
 
 
 @every_server()
