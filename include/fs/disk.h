@@ -31,4 +31,8 @@ int disk_open(const char *path, int64_t *size);
 /* Count of bytes read, less than n only at the end of the file, or -errno. */
 ssize_t disk_read(int fd, void *to, size_t n, int64_t at);
 
+/* Room for n bytes at `at`, also behind the end of the file, whose content and length stay.  Not
+ * every filesystem can. */
+int disk_reserve(int fd, int64_t at, int64_t n);
+
 #endif

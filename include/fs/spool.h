@@ -41,10 +41,11 @@ struct spool {
 	int64_t size;	   /* of the file as the application sees it */
 	int64_t base_size; /* bytes of the server's file that may still be needed */
 	struct extents present, dirty;
-	bool whole;	/* the server's copy no longer counts (truncated to 0, or new): commit must
-			 * store everything */
-	bool shrunk;	/* cut below what the server has: APPE cannot express it */
-	int sync_error; /* the local disk says once only that it lost something */
+	bool whole;  /* the server's copy no longer counts (truncated to 0, or new): commit must
+		      * store everything */
+	bool shrunk; /* cut below what the server has: APPE cannot express it */
+	int64_t reserved; /* where the room on the disk that was asked for ahead ends */
+	int sync_error;	  /* the local disk says once only that it lost something */
 };
 
 /* The name of a spool's file, and back: 0 when it is none. */

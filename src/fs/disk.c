@@ -117,3 +117,8 @@ ssize_t disk_read(int fd, void *to, size_t n, int64_t at)
 	}
 	return (ssize_t)done;
 }
+
+int disk_reserve(int fd, int64_t at, int64_t n)
+{
+	return fallocate(fd, FALLOC_FL_KEEP_SIZE, at, n) < 0 ? -errno : 0;
+}
