@@ -83,15 +83,19 @@ struct stored {
 		UPLOAD_TAIL, /* APPE */
 		UPLOAD_PART, /* REST + STOR into the file */
 	} to;
-	int64_t sent;	/* the upload has been given the file's bytes up to here */
-	bool on_server; /* a file of this name is there */
-	bool partial;	/* ... and it is a part of an upload of ours: nothing to preserve */
-	bool doubt;	/* ... unless the command that was to make it never arrived */
-	bool unproven;	/* after a crash it was taken for ours by its ends */
-	bool no_append; /* the server cannot APPE, or an APPE of ours was torn */
-	bool no_temp;	/* its directory takes no temporary sibling */
-	bool no_patch;	/* the server would not replace a part of it, or it was begun to be stored
-			 * in another way; until it is stored */
+	int64_t sent;	      /* the upload has been given the file's bytes up to here */
+	bool on_server;	      /* a file of this name is there */
+	bool partial;	      /* ... and it is a part of an upload of ours: nothing to preserve */
+	bool doubt;	      /* ... unless the command that was to make it never arrived */
+	bool unproven;	      /* after a crash it was taken for ours by its ends */
+	bool cut;	      /* the last try under that name ended with the link: a session of the
+			       * server may be at work on the file until its own timeout, and some
+			       * (vsftpd) lock it, so that whoever stores into it waits */
+	unsigned char silent; /* tries of a patch, which needs the same file, without an answer */
+	bool no_append;	      /* the server cannot APPE, or an APPE of ours was torn */
+	bool no_temp;	      /* its directory takes no temporary sibling */
+	bool no_patch; /* the server would not replace a part of it, or it was begun to be stored
+			* in another way; until it is stored */
 	uint64_t patching; /* file.writes when a patch began that is not confirmed: inside what is
 			    * dirty the server's file is a mixture; 0: none */
 	int64_t size;	   /* of the server's file, as last confirmed */

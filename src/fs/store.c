@@ -19,7 +19,7 @@ enum {
 	BEHIND_MAX = 4 << 20, /* what a follower may leave to later */
 };
 
-enum { TRIES_IN_VAIN = 3 };
+enum { TRIES_IN_VAIN = 3, SILENT_MAX = 3 };
 
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 {
@@ -187,7 +187,6 @@ static int open_name(struct commit *c)
 	return rc;
 }
 
-/* The name stays the same from try to try, so that what a lost link left is overwritten. */
 int upload_name_temp(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -208,6 +207,27 @@ int upload_name_temp(struct commit *c)
 	return rc;
 }
 
+/* Each try has a name of its own, for the same reason as stored.cut.  Gone already: its command may
+ * be on its way, and the journal goes on to know the name. */
+static int forsake_temp(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc;
+
+	if (!s->temp)
+		return 0;
+	rc = remote_remove(c->files->remote, s->temp, c->ctx);
+	if (rc == -EINTR || remote_link_error(rc))
+		return rc;
+	if (rc == 0) {
+		upload_temp_gone(c->files, s);
+	} else {
+		free(s->temp);
+		s->temp = NULL;
+	}
+	return 0;
+}
+
 static int open_temp(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -215,7 +235,9 @@ static int open_temp(struct commit *c)
 
 	s->to = UPLOAD_TEMP;
 	s->sent = 0;
-	rc = upload_name_temp(c);
+	rc = forsake_temp(c);
+	if (rc == 0)
+		rc = upload_name_temp(c);
 	if (rc == 0)
 		rc = remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload,
 				       c->ctx);
@@ -231,6 +253,8 @@ static bool under_its_name(const struct commit *c)
 
 	/* What follows its writer is of no use to anybody yet, whatever lies there. */
 	if (c->aside && !s->no_temp)
+		return false;
+	if (s->partial && s->cut && !s->no_temp)
 		return false;
 	return !s->on_server || s->partial || s->size == 0 || s->no_temp || c->spool->size == 0;
 }
@@ -441,8 +465,9 @@ static void note_stored(struct commit *c)
 		upload_temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
-	s->partial = s->doubt = s->unproven = false;
+	s->partial = s->doubt = s->unproven = s->cut = false;
 	s->patching = 0;
+	s->silent = 0;
 	s->no_patch = false;
 	s->size = c->spool->size;
 	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
@@ -450,6 +475,16 @@ static void note_stored(struct commit *c)
 	/* What it reads is another version now. */
 	drop_filler(c);
 	upload_discard_temp(c);
+}
+
+static void note_failed(struct commit *c, int rc)
+{
+	struct stored *s = &c->stored;
+
+	upload_drop(s);
+	s->cut = s->to == UPLOAD_NAME && (rc == -EINTR || remote_link_error(rc));
+	if (rc == -ETIMEDOUT && s->to == UPLOAD_PART && ++s->silent == SILENT_MAX)
+		s->no_patch = true;
 }
 
 /* The same proof as after a 226: it is all there, so nothing of it is still on its way.  True: *rc
@@ -510,7 +545,7 @@ static int try_once(struct commit *c)
 		return rc;
 	rc = patch_plan(c, &patch) ? patch_store(c, &patch) : send_all(c);
 	if (rc)
-		upload_drop(s);
+		note_failed(c, rc);
 	else
 		note_stored(c);
 	return rc;

@@ -1,4 +1,6 @@
 /* ftp/pool_grow - how the pool gets its sessions: logins, the limit they teach, spares */
+#include <errno.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "pool_private.h"
@@ -79,6 +81,9 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 	int rc = session_open(&p->conf, id, known, out, failure, why, ctx);
 
 	mutex_lock(&p->lock);
+	/* It has spoken FTP, and TLS, with us before: it is going down, or the link is. */
+	if (rc == -EPROTO && p->have_caps)
+		rc = -ECONNRESET;
 	p->login_took = rc == 0 ? clock_monotonic() - began : OPCTX_FOREVER;
 	if (rc == 0) {
 		slot->session = *out;

@@ -438,7 +438,8 @@ static void test_the_next_mount_keeps_the_promise(void **state)
 	assert_stored("/grown", "begin end");
 	assert_stored("/empty", "");
 	assert_int_equal(names_on_server(), 4);
-	assert_int_equal(journal_count(journal), 0);
+	/* The journal may still know temporary names whose STOR was lost: it might arrive yet. */
+	assert_int_equal(owed_files(), 0);
 	assert_int_equal(kept("spool-"), 0);
 	assert_int_equal(mem_stat(server, "/new", &e), 0);
 	assert_int_equal(e.mtime, 1000000000 * NS_PER_S);
