@@ -121,6 +121,7 @@ struct file {
 	bool busy GUARDED_BY(lock); /* a thread is at the network for this file */
 	struct handle *handles GUARDED_BY(lock);
 	unsigned writers GUARDED_BY(lock);    /* handles open for writing */
+	unsigned resizing GUARDED_BY(lock);   /* threads in file_truncate(), which have none */
 	struct spool *spool GUARDED_BY(lock); /* NULL while CLEAN and never written */
 	struct reader *filler; /* the server's copy, for what the spool lacks; of who is `busy` */
 	uint64_t version GUARDED_BY(lock); /* moves when the spool goes: readers are of the past */

@@ -59,6 +59,8 @@ void file_drop_changes_locked(struct file *f) REQUIRES(f->lock);
 /* Nobody is left to ask for another commit: the spool stays on disk, the node shows the server's
  * file. */
 void file_give_up_locked(struct file *f) REQUIRES(f->lock);
+/* Has it changes that nobody will ask to be stored? */
+bool file_forsaken_locked(const struct file *f) REQUIRES(f->lock);
 /* Nobody is left to ask for another commit: what the journal still has (a lost link left a part of
  * it on the server) is stored later, by this process or the next; else given up. */
 void file_part_with(struct file *f);

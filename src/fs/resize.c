@@ -42,7 +42,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 {
 	struct opctx forever = opctx_for(OPCTX_FOREVER);
 	struct file *f;
-	bool had, alone, failed, unfinished;
+	bool had, alone, failed, left;
 	int rc;
 
 	if (size < 0)
@@ -52,6 +52,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 		return rc;
 	prefetch_drop(files->prefetch, n);
 	mutex_lock(&f->lock);
+	f->resizing++;
 	had = f->spool != NULL;
 	rc = resize_locked(f, size, ctx);
 	alone = !f->writers;
@@ -61,16 +62,19 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 		rc = file_secure(f, ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &forever);
+	f->resizing--;
 	failed = rc && !had && f->spool && !f->writers && f->state != FILE_ORPHAN;
-	/* Half written over, the server's file needs what is here. */
-	unfinished = failed && (f->owed || f->stored.partial || f->stored.patching);
-	if (failed && !unfinished) {
+	/* Half written over, the server's file needs what is here; or its last handle was closed
+	 * meanwhile. */
+	left = failed ? f->owed || f->stored.partial || f->stored.patching
+		      : had && file_forsaken_locked(f);
+	if (failed && !left) {
 		file_drop_changes_locked(f);
 		upload_discard_temp_locked(f);
 	}
 	file_unspool_locked(f);
 	mutex_unlock(&f->lock);
-	if (unfinished)
+	if (left)
 		file_part_with(f);
 	file_put(f);
 	return rc;

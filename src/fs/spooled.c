@@ -261,6 +261,12 @@ void file_drop_changes_locked(struct file *f)
 	f->want_mode = REMOTE_KEEP_MODE;
 }
 
+bool file_forsaken_locked(const struct file *f)
+{
+	return !f->handles && !f->resizing && !f->queued &&
+	       (f->state == FILE_DIRTY || f->state == FILE_FAILED);
+}
+
 void file_part_with(struct file *f)
 {
 	bool owed;
