@@ -504,7 +504,7 @@ void file_release(struct handle *h, bool store)
 		file_secure(f, &ctx);
 	mutex_lock(&f->lock);
 	file_wait_idle_locked(f, &ctx);
-	unsaved = file_forsaken_locked(f);
+	unsaved = !f->handles && file_forsaken_locked(f);
 	if (!unsaved)
 		file_unspool_locked(f);
 	mutex_unlock(&f->lock);

@@ -67,7 +67,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 	/* Half written over, the server's file needs what is here; or its last handle was closed
 	 * meanwhile. */
 	left = failed ? f->owed || f->stored.partial || f->stored.patching
-		      : had && file_forsaken_locked(f);
+		      : had && !f->handles && file_forsaken_locked(f);
 	if (failed && !left) {
 		file_drop_changes_locked(f);
 		upload_discard_temp_locked(f);

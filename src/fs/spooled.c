@@ -263,18 +263,21 @@ void file_drop_changes_locked(struct file *f)
 
 bool file_forsaken_locked(const struct file *f)
 {
-	return !f->handles && !f->resizing && !f->queued &&
+	return !f->writers && !f->resizing && !f->queued &&
 	       (f->state == FILE_DIRTY || f->state == FILE_FAILED);
 }
 
 void file_part_with(struct file *f)
 {
-	bool owed;
+	bool forsaken, owed;
 
 	mutex_lock(&f->lock);
-	owed = f->owed;
-	f->intent = false;
-	if (!owed && f->spool)
+	/* Somebody may have come meanwhile, who will see to it. */
+	forsaken = file_forsaken_locked(f);
+	owed = forsaken && f->owed;
+	if (owed)
+		f->intent = false;
+	else if (forsaken)
 		file_give_up_locked(f);
 	mutex_unlock(&f->lock);
 	if (!owed || writeback_adopt(f->files->writeback, f) == 0)
