@@ -114,10 +114,10 @@ static int wait_for_mount(const char *mountpoint, bool bounded)
 	mutex_init(&w.lock);
 	cond_init(&w.ended);
 	int rc = -pthread_create(&thread, NULL, wait_for_server, &w);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = await(&w, bounded ? o.umount_wait : 0);
-	if (rc == 0)
-		pthread_join(thread, NULL);
+		rc == -ETIMEDOUT ? pthread_detach(thread) : pthread_join(thread, NULL);
+	}
 	int code = judge(mountpoint, w.fd, rc);
 	close(w.fd);
 	return code;
