@@ -71,6 +71,8 @@ static const struct option table[] = {
 	 "with write=back: seconds that unmounting waits at most (no limit)"},
 	{"inplace", CHOICE, AT(inplace), "auto|on|off",
 	 "write a change into the server's file itself (auto: a small one in a big file)"},
+	{"atomic", CHOICE, AT(atomic), "auto|on|off",
+	 "put content in its place as a whole, by a rename (auto: what replaces something)"},
 	{"verify", CHOICE, AT(verify), "size|hash",
 	 "what proves that the server has a file (size)"},
 	{"xattr", CHOICE, AT(xattr), "off|on",

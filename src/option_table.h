@@ -19,6 +19,7 @@ struct parse {
 	unsigned tls, chown, log, prefetch_off;
 	unsigned active;  /* enum active_mode */
 	unsigned inplace; /* enum inplace */
+	unsigned atomic;  /* enum atomicity */
 	unsigned write;	  /* 1: back */
 	unsigned verify;  /* 1: hash */
 	unsigned xattr;	  /* 1: on */

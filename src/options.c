@@ -225,6 +225,14 @@ static int take_cacert(struct parse *p)
 	return EXIT_OK;
 }
 
+static int check_ways(const struct parse *p)
+{
+	if (p->inplace == INPLACE_ON && p->atomic == ATOMIC_ON)
+		return usage_error("inplace=on contradicts atomic=on: a change in place is a "
+				   "mixture until all of it is there");
+	return EXIT_OK;
+}
+
 static void take_numbers(struct parse *p)
 {
 	struct options *o = &p->o;
@@ -239,6 +247,7 @@ static void take_numbers(struct parse *p)
 	o->fs.write_back = p->write == 1;
 	o->fs.uploads = conns;
 	o->fs.inplace = (enum inplace)p->inplace;
+	o->fs.atomic = (enum atomicity)p->atomic;
 	o->fs.verify_hash = p->verify == 1;
 	o->mount.xattr = p->xattr == 1;
 	o->fs.timeout = o->ftp.login.timeout;
@@ -287,7 +296,8 @@ static int finish(struct parse *p, struct fuse_args *fuse_args, char *env_passwo
 		return code;
 	}
 	if ((code = take_passwords(p, env_password)) != EXIT_OK ||
-	    (code = take_tls(p)) != EXIT_OK || (code = take_cacert(p)) != EXIT_OK)
+	    (code = take_tls(p)) != EXIT_OK || (code = take_cacert(p)) != EXIT_OK ||
+	    (code = check_ways(p)) != EXIT_OK)
 		return code;
 	take_numbers(p);
 	code = show_url(p);

@@ -6,6 +6,8 @@
  *     new, sent while it is written   STOR to a temporary sibling   STOR.. RNFR RNTO
  *     only grew, at the end           SIZE must be what it was      SIZE.. APPE
  *     little of a big file            SIZE and time, too: patched   SIZE.. REST STOR ...
+ *     ... where that is not wanted    in a copy by the server       CPFR CPTO SIZE.. REST STOR ..
+ *                                                                   RNFR RNTO
  *     anything else                   STOR to a temporary sibling   STOR.. RNFR RNTO
  *
  * and always what remote_settle() does: mode, mtime, SIZE, MDTM.  Where the server bears it that
@@ -18,6 +20,11 @@
  * A patch (fs/patch: `inplace`, and only where the server was seen to keep the rest of the file) is
  * in the file itself: others see a mixture until all of it is there.  One that broke off is
  * repeated; file.h says why that is right.
+ *
+ * `atomic` on: a temporary sibling for everything that has bytes (not for emptying a file), and
+ * what is refused is an error.  Off: none ever, and no writer is followed.
+ *
+ * copy_file_range(2) over an emptied file is a commit, too, if the server can copy (fs/copy).
  *
  * A temporary sibling is named ".ftpfs-" + 16 hex digits; it is removed when its commit fails and
  * the link still stands.  Such a name, ours or another client's, is nobody's file: no listing and

@@ -52,6 +52,14 @@ enum inplace {
 	INPLACE_OFF,
 };
 
+/* Is a file's content put in its place as a whole (a temporary sibling, then a rename)? */
+enum atomicity {
+	ATOMIC_AUTO, /* what replaces something, as far as the directory allows; what only grows is
+		      * appended, parts are replaced in place as `inplace` says */
+	ATOMIC_ON,   /* always: others see the old content or the new one, or the error is told */
+	ATOMIC_OFF,  /* never: no temporary name, no rename */
+};
+
 /* What the file rooms share; one per mount, set up by fs_create(). */
 struct files {
 	struct tree *tree;
@@ -64,6 +72,8 @@ struct files {
 	bool back;		     /* write=back: a close promises; else it stores */
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 	enum inplace inplace;
+	enum atomicity atomic;
+	int64_t copy_least;	   /* bytes: smaller files are not copied by the server */
 	bool verify_hash;	   /* verify=hash */
 	atomic_bool hash_missed;   /* ... and the server did not tell one: said once */
 	LIST_HEAD(, file) open;	   /* under tree.lock */
@@ -93,7 +103,7 @@ struct stored {
 			       * (vsftpd) lock it, so that whoever stores into it waits */
 	unsigned char silent; /* tries of a patch, which needs the same file, without an answer */
 	bool no_append;	      /* the server cannot APPE, or an APPE of ours was torn */
-	bool no_temp;	      /* its directory takes no temporary sibling */
+	bool no_temp;	      /* its directory takes no temporary sibling, or none is wanted */
 	bool no_patch; /* the server would not replace a part of it, or it was begun to be stored
 			* in another way; until it is stored */
 	uint64_t patching; /* file.writes when a patch began that is not confirmed: inside what is
@@ -177,6 +187,11 @@ ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct
 /* O_APPEND of the handle puts the bytes at the end, whatever `at` says. */
 ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		   const struct opctx *ctx);
+/* The server itself copies `from`, all n bytes of it, over `to`, which was emptied and not written
+ * since: n, and the server has confirmed it.  -EOPNOTSUPP: read and write instead; nothing has
+ * changed. */
+ssize_t file_copy(struct handle *from, int64_t from_at, struct handle *to, int64_t to_at, size_t n,
+		  const struct opctx *ctx);
 int file_flush(struct handle *h, const struct opctx *ctx); /* close(2): commits */
 int file_fsync(struct handle *h, const struct opctx *ctx);
 /* The last close: what is still dirty is committed here (`store`), and an error is logged with the

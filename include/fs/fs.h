@@ -40,9 +40,11 @@ struct fs_conf {
 	mode_t umask; /* taken off the modes shown, when umask_set */
 	bool umask_set;
 	enum inplace inplace;
-	bool verify_hash;	/* a commit is proven by the server's hash, not by SIZE alone */
-	bool read_only;		/* every change is -EROFS */
-	bool chown_error;	/* chown to somebody else: -EPERM instead of a silent success */
+	enum atomicity atomic;
+	int64_t copy_least; /* bytes of the smallest file that the server may copy; 0: a default */
+	bool verify_hash;   /* a commit is proven by the server's hash, not by SIZE alone */
+	bool read_only;	    /* every change is -EROFS */
+	bool chown_error;   /* chown to somebody else: -EPERM instead of a silent success */
 	int64_t prefetch_bytes; /* 0: no looking ahead */
 	unsigned prefetch_threads;
 	void (*on_change)(void *arg, struct node *dir,
@@ -120,6 +122,9 @@ int fs_create_file(struct fs *fs, struct node *dir, const char *name, mode_t mod
 		   const struct opctx *ctx);
 ssize_t fs_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx);
 ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const struct opctx *ctx);
+/* copy_file_range(2), where the server can do it (file_copy()). */
+ssize_t fs_copy(struct handle *from, int64_t from_at, struct handle *to, int64_t to_at, size_t n,
+		const struct opctx *ctx);
 int fs_flush(struct handle *h, const struct opctx *ctx);
 int fs_fsync(struct handle *h, const struct opctx *ctx);
 int fs_fallocate(struct handle *h, int mode, int64_t at, int64_t len, const struct opctx *ctx);

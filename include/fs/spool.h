@@ -60,6 +60,8 @@ int spool_create(const char *dir, int64_t base_size, struct spool **out);
 /* The spool of a promise again, after a restart: present is what is dirty.  -ENOENT: its file is
  * gone; -EIO: it lacks bytes that were promised.  What lies beyond the promised size is cut off. */
 int spool_open(const char *dir, const struct promise *p, struct spool **out);
+/* The server has a file of that size in the place of this one, whose bytes are not here. */
+void spool_elsewhere(struct spool *s, int64_t size);
 /* The bytes written so far are safe against a power cut (the name: journal_promise()).  An error
  * stays. */
 int spool_sync(struct spool *s);

@@ -22,7 +22,8 @@ enum cap {
 	CAP_SITE_UTIME,
 	CAP_SITE_CHMOD,
 	CAP_SITE_SYMLINK,
-	CAP_SITE_COPY, /* SITE CPFR, SITE CPTO */
+	CAP_SITE_CPFR, /* SITE CPFR and SITE CPTO */
+	CAP_SITE_COPY, /* SITE COPY, with both names (in FEAT: that or the pair) */
 	CAP_REST,      /* RFC 3659 section 5 */
 	CAP_RANG,
 	CAP_APPE,

@@ -95,7 +95,7 @@ static void publish_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 	mutex_unlock(&t->lock);
 }
 
-static void stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
+void commit_stored_locked(struct commit *c, struct file *f)
 {
 	bool moved = f->writes != c->writes;
 
@@ -176,7 +176,7 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 	if (rc)
 		failed_locked(&c, f, rc);
 	else
-		stored_locked(&c, f);
+		commit_stored_locked(&c, f);
 	file_check_locked(f);
 	*more = f->state == FILE_DIRTY;
 	mutex_unlock(&f->lock);
@@ -215,8 +215,9 @@ static bool worth_following_locked(struct file *f) REQUIRES(f->lock)
 {
 	const struct spool *s = f->spool;
 
-	if (f->busy || f->no_follow || !s || f->state != FILE_DIRTY ||
-	    clock_monotonic() < f->doomed_until)
+	/* Under its name others would see it grow, and a crash leave the half of it. */
+	if (f->busy || f->no_follow || f->files->atomic == ATOMIC_OFF || !s ||
+	    f->state != FILE_DIRTY || clock_monotonic() < f->doomed_until)
 		return false;
 	if (f->stored.upload)
 		return s->size - f->stored.sent >= FOLLOW_CHUNK;

@@ -106,10 +106,15 @@ void promise_no_litter(struct files *files, uint64_t id);
  * was then?  0: go on. */
 int recover_check(struct file *f, const struct opctx *ctx);
 
+struct commit; /* below */
+
 /* commit.c */
 
 /* Wait until a commit of f may begin: idle, and its name not about to go. */
 int commit_may_begin_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->lock);
+
+/* A commit's end: the server has what the spool had when it began. */
+void commit_stored_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
 
 /* store.c: one try to give the server what it lacks. */
 struct commit {
@@ -138,6 +143,7 @@ enum { PATCH_PARTS_MAX = 16 };
 struct patch {
 	struct extent part[PATCH_PARTS_MAX];
 	size_t n;
+	bool beside; /* in a copy that the server makes, which then replaces the file */
 };
 
 /* Is it allowed, possible and worth while?  Then *p is what to send. */
@@ -161,7 +167,26 @@ void proof_of_spool(struct commit *c, struct settle *s);
 /* The server's size is right; is its hash?  0, also when it tells none; -EAGAIN. */
 int proof_judge(struct commit *c, const struct settle *s);
 
-/* store.c, for patch.c */
+/* copy.c */
+
+/* The server copies its file `path`, of that size, to a temporary sibling of c's, and says so. */
+int copy_to_temp(struct commit *c, const char *path, int64_t size);
+/* ... and is all of it there?  So many bytes at least, so many at most. */
+int copy_complete(const struct commit *c, int64_t least, int64_t most);
+/* Its mode and time, and the proof that it has that size ... */
+int copy_settle(struct commit *c, int64_t size);
+/* ... upon which it replaces c's file. */
+int copy_place(struct commit *c);
+/* After a copy that is of no use.  What cannot be removed now is the journal's; nothing else may be
+ * sent to that name, since the server may still be copying to it. */
+void copy_discard(struct commit *c);
+
+/* store.c, for patch.c and copy.c */
+
+/* Draws the name of the temporary sibling, unless it has one. */
+int upload_name_temp(struct commit *c);
+/* The server has the file, of the spool's size; c->settled is what it says of it. */
+void upload_stored(struct commit *c);
 
 /* s->sent has grown. */
 void upload_sent_some(struct commit *c);

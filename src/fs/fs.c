@@ -22,6 +22,7 @@ enum {
 	DEFAULT_MAX_NODES = 1000000,
 	SHOWN_BLOCK = 128 << 10, /* st_blksize: what cp and cat read and write at once */
 	DIR_SIZE = 4096,
+	COPY_LEAST = 64 << 10, /* less is read and written in no more round trips */
 };
 
 #define DRAIN_SLICE (200 * NS_PER_MS)
@@ -47,6 +48,8 @@ static int start(struct fs *fs)
 				   .remote = c->remote,
 				   .spool_dir = fs->spool_dir,
 				   .inplace = c->inplace,
+				   .atomic = c->atomic,
+				   .copy_least = c->copy_least ? c->copy_least : COPY_LEAST,
 				   .verify_hash = c->verify_hash && !c->read_only,
 				   .timeout = c->timeout,
 				   .journal = c->journal,
@@ -387,6 +390,13 @@ ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const
 {
 	about_to_write(h);
 	return file_write(h, from, n, at, ctx);
+}
+
+ssize_t fs_copy(struct handle *from, int64_t from_at, struct handle *to, int64_t to_at, size_t n,
+		const struct opctx *ctx)
+{
+	about_to_write(to);
+	return file_copy(from, from_at, to, to_at, n, ctx);
 }
 
 int fs_flush(struct handle *h, const struct opctx *ctx)

@@ -5,7 +5,10 @@
  * try breaks off, the next one sends the same again: file.h has the invariant that makes that, and
  * everything else that may follow, right.  If the application has written meanwhile the whole file
  * is replaced instead: bytes that were on their way when the link broke may still arrive, and they
- * may only meet bytes that are equal, or a file that is nobody's any more. */
+ * may only meet bytes that are equal, or a file that is nobody's any more.
+ *
+ * Where that is not wanted (inplace=off, atomic=on) and the server can copy, it makes a copy beside
+ * the file, the parts go into that, and it replaces the file. */
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -72,9 +75,13 @@ static bool base_is_there(const struct commit *c)
 bool patch_plan(const struct commit *c, struct patch *p)
 {
 	enum inplace inplace = c->files->inplace;
+	const struct stored *s = &c->stored;
 
-	if (inplace == INPLACE_OFF || c->stored.no_patch || c->stored.upload || !base_is_there(c) ||
-	    upload_may_append(c->file, &c->stored, c->spool))
+	p->beside = inplace == INPLACE_OFF || c->files->atomic == ATOMIC_ON;
+	if (p->beside && (s->no_temp || s->temp))
+		return false;
+	if (s->no_patch || s->upload || !base_is_there(c) ||
+	    upload_may_append(c->file, s, c->spool))
 		return false;
 	return parts_of(c->spool, p) && (inplace == INPLACE_ON || worth_while(p, c->spool));
 }
@@ -150,14 +157,14 @@ static int send_part(struct commit *c, int64_t to)
 	return rc;
 }
 
-static int store_part(struct commit *c, const struct extent *part, bool last)
+static int store_part(struct commit *c, const char *path, const struct extent *part, bool last)
 {
 	struct stored *s = &c->stored;
-	int rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_PATCH, part->from,
-				   &s->upload, c->ctx);
+	int rc = remote_open_write(c->files->remote, path, WRITE_PATCH, part->from, &s->upload,
+				   c->ctx);
 
 	/* A command that was lost may have been carried out. */
-	if (rc == 0 || rc == -EINTR || remote_link_error(rc))
+	if (s->to == UPLOAD_PART && (rc == 0 || rc == -EINTR || remote_link_error(rc)))
 		begin(c);
 	if (rc)
 		return rc;
@@ -171,6 +178,61 @@ static int store_part(struct commit *c, const struct extent *part, bool last)
 	return rc;
 }
 
+static int in_place(struct commit *c, const struct patch *p)
+{
+	int rc = check_base(c);
+
+	if (rc == 0 && c->stored.patching != c->writes)
+		rc = promise_patch(c->file);
+	for (size_t i = 0; i < p->n && rc == 0; i++)
+		rc = store_part(c, buf_text(&c->path), &p->part[i], i + 1 == p->n);
+	return rc;
+}
+
+/* ---- in a copy ---- */
+
+/* The base is looked at when the copy is complete: so it was the base all the time. */
+static int copy_base(struct commit *c)
+{
+	int64_t least = c->stored.size, most = atomic_load(&c->file->append_end);
+	int rc = copy_to_temp(c, buf_text(&c->path), least);
+
+	if (rc == 0)
+		rc = copy_complete(c, least, most > least ? most : least);
+	return rc ? rc : check_base(c);
+}
+
+/* Should the word of the rename be lost, the file is the old or the new one.  Both are the base
+ * outside what is dirty, which is all that is asked of a mixture. */
+static int replace(struct commit *c)
+{
+	int rc = copy_settle(c, c->spool->size);
+
+	if (rc == 0)
+		rc = copy_place(c);
+	if (rc == -EINTR || remote_link_error(rc))
+		begin(c);
+	return rc;
+}
+
+/* Whatever goes wrong has happened to a file that nobody sees: it is thrown away. */
+static int in_copy(struct commit *c, const struct patch *p)
+{
+	struct stored *s = &c->stored;
+	int rc = copy_base(c);
+
+	s->to = UPLOAD_TEMP;
+	for (size_t i = 0; i < p->n && rc == 0; i++)
+		rc = store_part(c, s->temp, &p->part[i], false);
+	if (rc == 0)
+		rc = replace(c);
+	if (rc == 0)
+		return 0;
+	copy_discard(c);
+	s->to = UPLOAD_PART;
+	return rc == -EEXIST || rc == -ENAMETOOLONG ? -EOPNOTSUPP : rc;
+}
+
 int patch_store(struct commit *c, const struct patch *p)
 {
 	int rc;
@@ -179,11 +241,7 @@ int patch_store(struct commit *c, const struct patch *p)
 	rc = find_out(c);
 	if (rc == 0)
 		rc = fill_gaps(c, p);
-	if (rc == 0)
-		rc = check_base(c);
-	if (rc == 0 && c->stored.patching != c->writes)
-		rc = promise_patch(c->file);
-	for (size_t i = 0; i < p->n && rc == 0; i++)
-		rc = store_part(c, &p->part[i], i + 1 == p->n);
-	return rc;
+	if (rc)
+		return rc;
+	return p->beside ? in_copy(c, p) : in_place(c, p);
 }

@@ -405,6 +405,14 @@ void spool_resume(struct spool *s, int64_t size)
 	s->whole = s->shrunk = false;
 }
 
+void spool_elsewhere(struct spool *s, int64_t size)
+{
+	extents_free(&s->present);
+	extents_free(&s->dirty);
+	s->size = s->base_size = size;
+	s->whole = s->shrunk = false;
+}
+
 void spool_clean(struct spool *s, int64_t server_size)
 {
 	/* What grew beyond the old base is here in full (its holes are zeros on both sides).  If

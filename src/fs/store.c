@@ -31,6 +31,7 @@ void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *c
 	c->ctx = ctx;
 	c->spool = f->spool;
 	c->stored = f->stored;
+	c->stored.no_temp = c->stored.no_temp || f->files->atomic == ATOMIC_OFF;
 	c->mtime = f->want_mtime;
 	c->mode = f->want_mode;
 	c->writes = f->writes;
@@ -107,8 +108,9 @@ static void drop_filler(struct commit *c)
 
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool)
 {
-	return s->on_server && !s->partial && !s->no_append && !atomic_load(&f->append_end) &&
-	       s->size > 0 && s->size == spool->base_size && spool_only_grew(spool);
+	return f->files->atomic != ATOMIC_ON && s->on_server && !s->partial && !s->no_append &&
+	       !atomic_load(&f->append_end) && s->size > 0 && s->size == spool->base_size &&
+	       spool_only_grew(spool);
 }
 
 int upload_not_ours(struct commit *c, int64_t size)
@@ -251,6 +253,8 @@ static bool under_its_name(const struct commit *c)
 {
 	const struct stored *s = &c->stored;
 
+	if (c->files->atomic == ATOMIC_ON)
+		return c->spool->size == 0;
 	/* What follows its writer is of no use to anybody yet, whatever lies there. */
 	if (c->aside && !s->no_temp)
 		return false;
@@ -456,7 +460,7 @@ int upload_finish(struct commit *c)
 	return rc;
 }
 
-static void note_stored(struct commit *c)
+void upload_stored(struct commit *c)
 {
 	struct stored *s = &c->stored;
 	bool exact = c->settled.have & HAVE_EXACT_MTIME;
@@ -500,7 +504,7 @@ static bool tail_arrived(struct commit *c, int *rc)
 	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size ||
 	    proof_judge(c, &s) != 0)
 		return false;
-	note_stored(c);
+	upload_stored(c);
 	return true;
 }
 
@@ -538,7 +542,7 @@ static int try_once(struct commit *c)
 			rc = proof_judge(c, &same);
 		s->partial = rc == -EAGAIN;
 		if (rc == 0)
-			note_stored(c);
+			upload_stored(c);
 		return rc;
 	}
 	if (c->tail_sent && tail_arrived(c, &rc))
@@ -547,7 +551,7 @@ static int try_once(struct commit *c)
 	if (rc)
 		note_failed(c, rc);
 	else
-		note_stored(c);
+		upload_stored(c);
 	return rc;
 }
 
@@ -606,7 +610,7 @@ static bool other_way(struct commit *c, int rc)
 		s->no_patch = true;
 		return true;
 	}
-	if (s->to != UPLOAD_TEMP || s->no_temp)
+	if (s->to != UPLOAD_TEMP || s->no_temp || c->files->atomic == ATOMIC_ON)
 		return false;
 	if (rc != -EACCES && rc != -EPERM && rc != -EEXIST && rc != -EOPNOTSUPP &&
 	    rc != -ENAMETOOLONG)

@@ -300,32 +300,7 @@ int ftp_readlink(struct remote *r, const char *path, struct buf *out, const stru
 	return rc;
 }
 
-/* ---- on the server's own disk ---- */
-
-int ftp_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx)
-{
-	struct exchange x;
-	struct buf to_path;
-	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, from, ctx);
-
-	if (rc != 0)
-		return rc;
-	buf_init(&to_path, 2 * PATH_LIMIT);
-	rc = ftp_path(x.ftp, to, &to_path);
-	if (rc == 0 && !caps_may(&x.s->caps, CAP_SITE_COPY))
-		rc = -EOPNOTSUPP;
-	if (rc == 0) {
-		rc = session_command(x.s, &x.reply, ctx, "SITE CPFR %s", buf_text(&x.arg));
-		caps_learn(&x.s->caps, CAP_SITE_COPY, rc);
-		if (rc / 100 == 3)
-			rc = session_command(x.s, &x.reply, ctx, "SITE CPTO %s",
-					     buf_text(&to_path));
-		if (rc >= 0)
-			rc = rc / 100 == 2 ? 0 : exchange_refused(&x, VERB_SITE);
-	}
-	buf_free(&to_path);
-	return exchange_end(&x, rc);
-}
+/* ---- the disk ---- */
 
 int ftp_space(struct remote *r, struct space *out, const struct opctx *ctx)
 {

@@ -211,6 +211,27 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 		fuse_reply_write(req, (size_t)n);
 }
 
+/* After -EOPNOTSUPP the kernel reads and writes. */
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			       struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			       struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	struct request r;
+
+	(void)ino_in, (void)ino_out;
+	if (flags != 0) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	request_begin(&r, req, UNBOUNDED);
+	ssize_t n = fs_copy(handle_of(fi_in), off_in, handle_of(fi_out), off_out, len, &r.ctx);
+	request_end(&r);
+	if (n < 0)
+		reply_status(req, (int)n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct request r;
@@ -293,8 +314,8 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &st);
 }
 
-/* What is absent here the kernel does itself (access, locks, lseek, copy_file_range by read and
- * write) or reports as not supported (extended attributes, see xattr.c). */
+/* What is absent here the kernel does itself (access, locks, lseek) or reports as not supported
+ * (extended attributes, see xattr.c). */
 void ops_fill_file(struct fuse_lowlevel_ops *ops)
 {
 	ops->forget = op_forget;
@@ -307,6 +328,7 @@ void ops_fill_file(struct fuse_lowlevel_ops *ops)
 	ops->create = op_create;
 	ops->read = op_read;
 	ops->write = op_write;
+	ops->copy_file_range = op_copy_file_range;
 	ops->flush = op_flush;
 	ops->fsync = op_fsync;
 	ops->fallocate = op_fallocate;

@@ -16,6 +16,7 @@ static const char *const names[CAP_COUNT] = {
 	[CAP_SITE_UTIME] = "SITE UTIME",
 	[CAP_SITE_CHMOD] = "SITE CHMOD",
 	[CAP_SITE_SYMLINK] = "SITE SYMLINK",
+	[CAP_SITE_CPFR] = "SITE CPFR",
 	[CAP_SITE_COPY] = "SITE COPY",
 	[CAP_REST] = "REST",
 	[CAP_RANG] = "RANG",
@@ -58,7 +59,7 @@ static const struct feature features[] = {
 static const struct feature site_features[] = {
 	{"UTIME", NULL, CAP_SITE_UTIME}, {"CHMOD", NULL, CAP_SITE_CHMOD},
 	{"COPY", NULL, CAP_SITE_COPY},	 {"SYMLINK", NULL, CAP_SITE_SYMLINK},
-	{"CPFR", NULL, CAP_SITE_COPY},
+	{"CPFR", NULL, CAP_SITE_CPFR},
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

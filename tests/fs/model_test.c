@@ -71,6 +71,7 @@ static struct mem_traits random_traits(struct world *w)
 		.no_set_mtime = world_chance(w, 15),
 		.no_rename_over = world_chance(w, 10),
 		.sloppy = world_chance(w, 30),
+		.no_copy = world_chance(w, 20),
 		.no_symlink = world_chance(w, 10),
 		.settles_behind = world_chance(w, 50),
 		.hash = world_chance(w, 30) ? HASH_MD5 : HASH_NONE,
@@ -146,6 +147,8 @@ static uint64_t episode(enum phase phase, uint64_t number, uint64_t most)
 		.seed = base,
 	};
 
+	/* Where nothing can be renamed over nothing would be stored. */
+	conf.atomic = world_chance(&w, 25) && !conf.traits.no_rename_over;
 	w.root->mode = 0755;
 	/* The same part of a minute in every run: what a listing to the minute shows depends on it.
 	 */

@@ -151,7 +151,7 @@ static void whole(const struct mem_traits *traits, enum inplace inplace, size_t 
 static void test_when_not(void **state)
 {
 	(void)state;
-	whole(NULL, INPLACE_OFF, SIZE, 1000);
+	whole(&(struct mem_traits){.no_copy = true}, INPLACE_OFF, SIZE, 1000);
 	whole(&(struct mem_traits){.no_patch = true}, INPLACE_ON, SIZE, 1000);
 	whole(NULL, INPLACE_AUTO, 100000, 1000); /* small */
 	whole(NULL, INPLACE_ON, SIZE, 0);	 /* a STOR at 0 begins anew */
@@ -349,6 +349,93 @@ static void test_the_time_that_was_set_is_kept(void **state)
 	stop();
 }
 
+/* ---- in a copy that the server makes ---- */
+
+static void see_old(void *arg)
+{
+	char *bytes;
+	size_t n;
+
+	(void)arg;
+	assert_int_equal(mem_get(server, "/f", &bytes, &n), 0);
+	assert_int_equal(n, SIZE);
+	assert_memory_not_equal(bytes + 500000, "one", 3);
+	free(bytes);
+}
+
+static void count_name(void *arg, const char *path, const struct entry *e)
+{
+	(void)path, (void)e;
+	++*(unsigned *)arg;
+}
+
+/* An edit and a tail, with inplace=off; a fault may have been planned. */
+static void edit_beside(enum fault_op op, enum fault_kind kind, uint64_t nth)
+{
+	struct handle *h = open_file(O_WRONLY);
+	unsigned names = 0;
+
+	edit(h, "one", 500000);
+	edit(h, "tail", SIZE);
+	clock_advance(10 * NS_PER_S);
+	fault_meanwhile(plan, FAULT_RENAME, see_old, NULL);
+	if (nth)
+		fault_nth(plan, op, kind, -ECONNRESET, nth, 1);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_true(stored());
+	assert_int_equal(fault_carried(plan, FAULT_OPEN_READ), 0);
+	fs_release(h);
+	mem_walk(server, "/", count_name, &names);
+	assert_int_equal(names, 1);
+}
+
+static void test_only_what_changed_and_never_a_mixture(void **state)
+{
+	(void)state;
+	start(INPLACE_OFF);
+	edit_beside(FAULT_OPS, FAULT_KINDS, 0);
+	assert_int_equal(fault_carried(plan, FAULT_OPEN_WRITE), 2);
+	assert_int_equal(fault_carried(plan, FAULT_COPY), 1);
+	assert_int_equal(fault_carried(plan, FAULT_RENAME), 1);
+	stop();
+}
+
+static void test_a_copy_that_broke_off_is_begun_anew(void **state)
+{
+	(void)state;
+	static const struct {
+		enum fault_op op;
+		enum fault_kind kind;
+		unsigned copies;
+	} faults[] = {
+		{FAULT_COPY, FAULT_BEFORE, 1},	{FAULT_COPY, FAULT_AFTER, 1},
+		{FAULT_WRITE, FAULT_DIE, 2},	{FAULT_FINISH, FAULT_AFTER, 2},
+		{FAULT_SETTLE, FAULT_AFTER, 2}, {FAULT_RENAME, FAULT_BEFORE, 2},
+		{FAULT_RENAME, FAULT_AFTER, 2},
+	};
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
+		start(INPLACE_OFF);
+		edit_beside(faults[i].op, faults[i].kind, 1);
+		assert_int_equal(fault_injected(plan, faults[i].kind), 1);
+		assert_int_equal(fault_carried(plan, FAULT_COPY), faults[i].copies);
+		stop();
+	}
+}
+
+static void test_somebody_elses_change_is_not_copied(void **state)
+{
+	(void)state;
+	start(INPLACE_OFF);
+	struct handle *h = open_file(O_WRONLY);
+	edit(h, "ours", 1000000);
+	memset(want, '!', size);
+	assert_int_equal(mem_put(server, "/f", want, size), 0);
+	assert_int_equal(fs_flush(h, &ctx), -EIO);
+	assert_true(stored());
+	fs_release(h);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +453,9 @@ int main(void)
 		cmocka_unit_test(test_a_torn_tail_that_is_cut_off_again_is_gone),
 		cmocka_unit_test(test_a_refusal_finds_another_way),
 		cmocka_unit_test(test_the_time_that_was_set_is_kept),
+		cmocka_unit_test(test_only_what_changed_and_never_a_mixture),
+		cmocka_unit_test(test_a_copy_that_broke_off_is_begun_anew),
+		cmocka_unit_test(test_somebody_elses_change_is_not_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,7 @@ static char cache[64];
 static int64_t cache_size, patience;
 static bool read_only, through, verify;
 static enum inplace inplace;
+static enum atomicity atomic;
 
 static void mount_again(void)
 {
@@ -45,6 +46,7 @@ static void mount_again(void)
 		.cache_size = cache_size,
 		.read_only = read_only,
 		.inplace = inplace,
+		.atomic = atomic,
 		.verify_hash = verify,
 		.umount_wait = NS_PER_S,
 	};
@@ -70,6 +72,7 @@ static int setup(void **state)
 	ctx = opctx_for(OPCTX_FOREVER);
 	cache_size = 0;
 	inplace = INPLACE_AUTO;
+	atomic = ATOMIC_AUTO;
 	through = false;
 	verify = false;
 	patience = 50 * NS_PER_MS;
@@ -720,6 +723,27 @@ static void test_what_a_lost_link_tore_is_completed_by_the_next_mount(void **sta
 	torn(true);
 }
 
+/* What is written over where it lies is here as a whole before. */
+static void test_written_over_and_ended(void **state)
+{
+	(void)state;
+	unmount();
+	atomic = ATOMIC_OFF;
+	inplace = INPLACE_OFF;
+	mount_again();
+	serve("/file", "0123456789");
+	fault_rate(plan, FAULT_WRITE, FAULT_DIE, -ECONNRESET, FAULT_ALWAYS);
+	edit("file", "abc", 3);
+	assert_int_equal(fs_sync(fs, &ctx), -ECONNRESET);
+	end_without_server();
+	mem_put(server, "/file", "01", 2);
+	mount_again();
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "012abc6789");
+	assert_int_equal(names_on_server(), 1);
+	assert_int_equal(kept("kept-"), 0);
+}
+
 /* What finds out whether a part of a file may be replaced makes a file of its own. */
 static void test_what_was_tried_on_goes(void **state)
 {
@@ -840,6 +864,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_what_seems_to_have_arrived_is_proven),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
+	TEST(test_written_over_and_ended),
 	TEST(test_what_was_tried_on_goes),
 	TEST(test_what_a_lost_link_tore_is_completed),
 	TEST(test_what_a_lost_link_tore_is_completed_by_the_next_mount),

@@ -24,6 +24,9 @@ SMALL = {f"/small/{i}": b"x" for i in range(3)}
 MANY = {f"/many/file-{i:04}": b"x" for i in range(1000)}
 BIG = {"/big": bytes(16 << 20)}
 
+# On a server that has SITE CPFR.
+COPIES = [("copy a file on the server", [], [("copy", "/small/1", "/copy")])]
+
 # The server was seen to open data connections, and none is open.
 SEEN = [("read", "/small/0"), ("list", "/")]
 ACTIVE = [
@@ -127,6 +130,10 @@ def without_epsv(persona):
     return but(persona, missing=persona.missing | {"EPSV"})
 
 
+def that_copies(persona):
+    return but(persona, extra={**persona.extra, "pair": True})
+
+
 def with_hash(persona):
     return but(persona, features=persona.features + ("HASH SHA-1*;SHA-256;",))
 
@@ -138,6 +145,8 @@ def table():
     rows = [("log in, the first connection", *first), ("log in, each further connection", *again)]
     for what, before, words in OPERATIONS:
         rows.append((what, *[measure(persona, before, words) for persona in both]))
+    for what, before, words in COPIES:
+        rows.append((what, *[measure(that_copies(p), before, words) for p in both]))
     for what, before, words in HASHED:
         rows.append((what, *[measure(with_hash(p), before, words) for p in both]))
     for what, before, words in ACTIVE:

@@ -167,7 +167,7 @@ PROFTPD = Persona(
     facts="pro", words=_proftpd, dot_entries=True, list_missing="refuse", rest_beyond=554,
     refuse_closes_pasv=True,
     many="530 Sorry, the maximum number of clients (2) from your host are already connected.",
-    extra={"chmod": True, "utime": True, "symlink": True, "copy": True})
+    extra={"chmod": True, "utime": True, "symlink": True, "copy": True, "pair": True})
 
 PUREFTPD = Persona(
     "pureftpd", "220---------- Welcome to Pure-FTPd [privsep] [TLS] ----------\r\n"

@@ -290,7 +290,7 @@ class Session(Transfers):
         word, _, rest = arg.partition(b" ")
         what = word.decode("latin-1").lower()
         has = self.server.persona.extra
-        needs = {"cpfr": "copy", "cpto": "copy"}.get(what, what)
+        needs = {"cpfr": "pair", "cpto": "pair"}.get(what, what)
         handler = getattr(self, "site_" + what, None)
         if handler is None or not has.get(needs):
             self.say("500 Unknown SITE command.")
@@ -325,9 +325,23 @@ class Session(Transfers):
         self.say("350 File or directory exists, ready for destination name")
 
     def site_cpto(self, arg):
-        source = self.server.tree.open_file(self.copying)
-        self.server.tree.create_file(self.at(arg)).data = bytearray(source.data)
+        copying, self.copying = self.copying, None
+        if copying is None:
+            self.say("503 Bad sequence of commands")
+            return
+        self.copy(copying, self.at(arg))
         self.say("250 Copy successful")
+
+    def site_copy(self, arg):
+        words = arg.split()
+        if len(words) != 2:
+            self.say("500 'SITE COPY' not understood")
+            return
+        self.copy(*map(self.at, words))
+        self.say("200 SITE COPY command successful")
+
+    def copy(self, source, target):
+        self.server.tree.create_file(target).data = bytearray(self.server.tree.open_file(source).data)
 
     def do_avbl(self, arg):
         if "avbl" in self.server.persona.extra:

@@ -231,6 +231,47 @@ static void resized(struct world *w, struct mnode *m, size_t size, int64_t befor
 	model_resize(m, size);
 }
 
+/* It may be stored, although that was not said. */
+static void copy_in_doubt(struct mnode *m, const struct mnode *from)
+{
+	model_write(m, from->bytes, from->size, 0);
+	model_may_be_stored(m);
+	model_resize(m, 0);
+}
+
+/* Over a file that was emptied, by the server itself. */
+static void do_copy(struct world *w)
+{
+	struct mhandle *from = pick_handle(w, false), *to = pick_handle(w, true);
+	int64_t before = world_now();
+	struct stat want = {0};
+	struct fs_attr attr;
+	ssize_t n;
+
+	if (!from || !to || from->m == to->m || from->m->size == 0 || to->flags & O_APPEND)
+		return;
+	world_log(w, "copy \"%s\" over \"%s\"", from->m->name, to->m->name);
+	world_pause(w, true);
+	world_spoilt(
+		w, "truncate",
+		fs_setattr(w->rig->fs, to->node, to->h, FS_SET_SIZE, &want, &attr, &w->rig->ctx),
+		0);
+	resized(w, to->m, 0, before);
+	world_pause(w, false);
+	n = fs_copy(from->h, 0, to->h, 0, from->m->size, &w->rig->ctx);
+	if (n == -EOPNOTSUPP) {
+		world_log(w, "        (not by the server)");
+		if (w->rig->faults)
+			copy_in_doubt(to->m, from->m);
+		return;
+	}
+	world_spoilt(w, "copy", n, (long)from->m->size);
+	model_write(to->m, from->m->bytes, from->m->size, 0);
+	touch(to->m, before);
+	check_stored(w, to->m);
+	check_path(w, to->m);
+}
+
 /* A truncation failed: of an open file it may have happened here, of a closed one there. */
 static void adopt_size(struct world *w, struct node *n, struct mnode *m, size_t size)
 {
@@ -424,7 +465,8 @@ void step_file(struct world *w, unsigned dice)
 	} steps[] = {
 		{12, do_create}, {12, do_open},	   {20, do_write},    {3, do_write_long},
 		{14, do_read},	 {8, do_truncate}, {1, do_bad_size},  {2, do_allocate},
-		{7, do_flush},	 {13, do_close},   {3, do_look_open}, {5, do_compare},
+		{7, do_flush},	 {13, do_close},   {3, do_look_open}, {3, do_compare},
+		{2, do_copy},
 	};
 	size_t i = 0;
 

@@ -28,6 +28,8 @@ void rig_open(struct rig *r, const struct rig_conf *conf)
 		.uid = 1000,
 		.gid = 1000,
 		.inplace = conf->inplace ? INPLACE_ON : INPLACE_AUTO,
+		.atomic = conf->atomic ? ATOMIC_ON : ATOMIC_AUTO,
+		.copy_least = 1,
 		.write_back = conf->back,
 		.uploads = 2,
 		.verify_hash = conf->traits.hash != HASH_NONE,

@@ -67,6 +67,7 @@ struct rig_conf {
 	bool faults, threads;
 	int64_t patience;   /* ns, of retry */
 	int64_t prefetch;   /* bytes; 0: off */
+	bool atomic;	    /* everything is stored beside its place */
 	bool inplace;	    /* parts of a file are replaced wherever the server can */
 	bool journal, back; /* back: only with a journal */
 	uint64_t seed;

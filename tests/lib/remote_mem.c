@@ -254,11 +254,26 @@ static int op_readlink(struct remote *r, const char *path, struct buf *out, cons
 
 static int op_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx)
 {
-	(void)r;
-	(void)from;
-	(void)to;
-	(void)ctx;
-	return -EOPNOTSUPP;
+	struct mem_server *m = server_of(r);
+	struct mem_node *source, *copy;
+	int rc = opctx_check(ctx);
+
+	if (rc)
+		return rc;
+	if (m->traits.no_copy)
+		return -EOPNOTSUPP;
+	mutex_lock(&m->lock);
+	rc = mem_find_locked(m, from, &source);
+	if (!rc && source->type != ENTRY_FILE)
+		rc = -EISDIR;
+	if (!rc)
+		rc = mem_make_locked(m, to, ENTRY_FILE, &copy);
+	if (!rc) {
+		mem_write_locked(copy, source->bytes, source->size, 0);
+		copy->mode = source->mode;
+	}
+	mutex_unlock(&m->lock);
+	return rc;
 }
 
 static int op_space(struct remote *r, struct space *out, const struct opctx *ctx)

@@ -23,7 +23,8 @@ struct mem_traits {
 	bool no_patch;	     /* WRITE_PATCH: -EOPNOTSUPP */
 	bool no_set_mtime;   /* -EOPNOTSUPP for files too */
 	bool no_rename_over; /* rename onto an existing name: -EEXIST, whatever was asked */
-	bool sloppy; /* DELE takes empty directories, RMD files, and MKD says yes to what exists */
+	bool sloppy;  /* DELE takes empty directories, RMD files, and MKD says yes to what exists */
+	bool no_copy; /* -EOPNOTSUPP */
 	bool no_symlink;     /* -EOPNOTSUPP */
 	bool settles_behind; /* stream_finish() settles, too */
 	enum hash_kind hash; /* can be asked for; HASH_NONE: none */

@@ -57,3 +57,11 @@ def test_off(make, account):
     server = make.server()
     said = account(server, edits(server, CHANGES[:1]), inplace="off")
     assert int(said["bytes_out"]) >= SIZE
+
+
+@pytest.mark.parametrize("option", [{"atomic": "on"}, {"inplace": "off"}], ids=["atomic", "not in place"])
+def test_in_a_copy_that_the_server_makes(make, account, option):
+    server = make.server("proftpd")
+    said = account(server, edits(server, CHANGES), **option)
+    assert said["REST+STOR"] == "yes"
+    assert int(said["bytes_out"]) < 20000

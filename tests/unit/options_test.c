@@ -130,6 +130,7 @@ static void test_defaults(void **state)
 	assert_int_equal(r.o.ftp.max_conns, 8);
 	assert_int_equal(r.o.ftp.active, ACTIVE_AUTO);
 	assert_int_equal(r.o.fs.inplace, INPLACE_AUTO);
+	assert_int_equal(r.o.fs.atomic, ATOMIC_AUTO);
 	assert_false(r.o.fs.verify_hash);
 	assert_false(r.o.mount.xattr);
 	assert_int_equal(r.o.fs.dcache_timeout, 20 * NS_PER_S);
@@ -159,7 +160,7 @@ static void test_every_option(void **state)
 	    "account=a,tls=try,insecure,max_conns=3,dcache_timeout=0,connect_timeout=4,timeout=5",
 	    "-ocache_dir=/"
 	    "c,chown=error,ro,uid=7,gid=8,umask=027,log=info,prefetch_size=2k,active=off,"
-	    "write=back,cache_size=1G,umount_wait=6,inplace=on,verify=hash,xattr=on");
+	    "write=back,cache_size=1G,umount_wait=6,inplace=on,atomic=off,verify=hash,xattr=on");
 	assert_string_equal(r.said, "");
 	assert_int_equal(r.code, EXIT_OK);
 	assert_string_equal(r.o.ftp.login.user, "bob");
@@ -169,6 +170,7 @@ static void test_every_option(void **state)
 	assert_int_equal(r.o.ftp.max_conns, 3);
 	assert_int_equal(r.o.ftp.active, ACTIVE_OFF);
 	assert_int_equal(r.o.fs.inplace, INPLACE_ON);
+	assert_int_equal(r.o.fs.atomic, ATOMIC_OFF);
 	assert_true(r.o.fs.verify_hash);
 	assert_true(r.o.mount.xattr);
 	assert_int_equal(r.o.fs.dcache_timeout, 0);
@@ -323,6 +325,7 @@ static void test_tls_of_scheme(void **state)
 	assert_true(has_opt(fuse_opts(&r), "fsname=ftps://h"));
 	run_free(&r);
 	REFUSED("tls=off contradicts ftps://", "-otls=off", "ftps://h", "/m");
+	REFUSED("inplace=on contradicts atomic=on", "-oinplace=on,atomic=on", "h", "/m");
 }
 
 /* The password reaches the login and nothing else. */
