@@ -141,7 +141,8 @@ def links(data):
     for name, link in data["links"].items():
         control = link["congestion"]
         yield (f"* *{name}*: congestion control of the server {control['server']}, "
-               f"of the client {control['client']}")
+               f"of the client {control['client']}"
+               + (f"; measured earlier, ftpfs at commit {link['commit']}" if "commit" in link else ""))
 
 
 def markdown(data):
