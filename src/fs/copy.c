@@ -4,10 +4,11 @@
  *     copy to a temporary sibling, settle it, look at the source again, rename
  *
  * What counts as proof: the copy's SIZE is the source's, and the source is still the file that it
- * was.  Until the rename nothing under the target's name has changed, so whatever goes wrong, the
- * temporary is removed and -EOPNOTSUPP lets the kernel read and write instead, which tells its own
- * errors.  Nothing is promised meanwhile: a process that ends in the middle leaves the old content,
- * and the temporary, which the journal knows, to the next mount. */
+ * was; also with verify=hash, since the bytes are not here to be compared.  Until the rename
+ * nothing under the target's name has changed, so whatever goes wrong, the temporary is removed and
+ * -EOPNOTSUPP lets the kernel read and write instead, which tells its own errors.  Nothing is
+ * promised meanwhile: a process that ends in the middle leaves the old content, and the temporary,
+ * which the journal knows, to the next mount. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -133,7 +134,9 @@ static void target_end(struct commit *c, const struct source *src, int rc)
 	}
 	upload_end_locked(c, f);
 	if (rc == 0) {
-		file_enter_locked(f, FILE_COMMITTING);
+		/* Its name may have gone meanwhile. */
+		if (f->state == FILE_DIRTY)
+			file_enter_locked(f, FILE_COMMITTING);
 		commit_stored_locked(c, f);
 		file_check_locked(f);
 	}

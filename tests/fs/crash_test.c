@@ -39,13 +39,17 @@ static uint64_t first_seed = 1, last_seed = SEEDS, only_kill;
 
 static struct crash_conf conf_of(uint64_t seed, bool back)
 {
+	static const enum atomicity atomic[] = {ATOMIC_AUTO, ATOMIC_AUTO, ATOMIC_OFF, ATOMIC_ON};
+
 	return (struct crash_conf){
 		.back = back,
 		.big = seed % 5 == 0,
 		.inplace = seed & 2 ? INPLACE_ON : INPLACE_OFF,
+		.atomic = atomic[seed % 4],
 		.compact = seed % 4 == 3 ? 600 : 0,
 		.traits = {.settles_behind = seed & 1,
 			   .no_append = seed % 3 == 0,
+			   .no_copy = seed % 3 != 0,
 			   .no_stat = seed % 7 == 6,
 			   .no_set_mtime = seed % 11 == 10},
 	};
@@ -68,9 +72,11 @@ static void workload(struct crash *c)
 		crash_fail(c, "failed, and nobody was killed: %s", strerror(-rc));
 }
 
-/* Mounts until one lives. */
-static void recover(struct crash *c, uint64_t seed)
+/* Mounts until one lives.  True: what it removes first is not removed at once. */
+static bool recover(struct crash *c, uint64_t seed)
 {
+	bool loses;
+
 	clock_advance(60 * NS_PER_S);
 	if (crash_chance(c, 33)) {
 		uint64_t steps = 1 + crash_dice(c, 40);
@@ -83,20 +89,22 @@ static void recover(struct crash *c, uint64_t seed)
 		clock_advance(60 * NS_PER_S);
 	}
 	kill_after(KILL_NEVER, seed);
-	if (crash_chance(c, 20)) {
+	loses = crash_chance(c, 20);
+	if (loses) {
 		crash_tell(c, "-- the first DELE is lost");
 		fault_nth(c->plan, FAULT_REMOVE, crash_chance(c, 50) ? FAULT_BEFORE : FAULT_AFTER,
 			  -ECONNRESET, 1, 1);
 	}
 	if (crash_mount(c) != 0)
 		crash_fail(c, "cannot be mounted again");
+	return loses;
 }
 
 /* Was there such a step? */
 static bool round_of(const struct crash_conf *conf, uint64_t seed, uint64_t step)
 {
 	static struct crash c;
-	bool reached;
+	bool reached, loses;
 	int rc;
 
 	crash_begin(&c, conf, seed);
@@ -110,11 +118,17 @@ static bool round_of(const struct crash_conf *conf, uint64_t seed, uint64_t step
 	reached = kill_happened();
 	crash_unmount(&c);
 	c.dice = seed ^ step << 32;
-	recover(&c, seed);
+	loses = recover(&c, seed);
 	crash_check_mount(&c);
 	rc = fs_sync(c.fs, &c.ctx);
 	if (rc)
 		crash_fail(&c, "cannot be stored: %s", strerror(-rc));
+	/* A copy's name is not used again (copy_discard()): the next mount removes it. */
+	if (loses && conf->atomic == ATOMIC_ON) {
+		crash_unmount(&c);
+		if (crash_mount(&c) != 0)
+			crash_fail(&c, "cannot be mounted for the last time");
+	}
 	crash_check_server(&c);
 	crash_unmount(&c);
 	crash_end(&c);

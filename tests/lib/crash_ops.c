@@ -182,6 +182,47 @@ static int op_edit(struct crash *c)
 	return crash_write_close(c, file, 0, byte, 1, at);
 }
 
+/* By the server, and what it has confirmed is promised. */
+static int copy_between(struct crash *c, int from, int to, struct handle *source)
+{
+	const struct text *t = c->seen.file[from];
+	struct fs_found f;
+	struct handle *h;
+	ssize_t n;
+	int rc = create(c, to, O_TRUNC, &f, &h);
+
+	if (rc)
+		return rc;
+	n = fs_copy(source, 0, h, 0, t->n, &c->ctx);
+	if (n == -EOPNOTSUPP)
+		n = fs_write(h, t->bytes, t->n, 0, &c->ctx);
+	rc = n < 0 ? (int)n : fs_flush(h, &c->ctx);
+	fs_release(h);
+	fs_forget(c->fs, f.node, 1);
+	return rc;
+}
+
+static int op_copy(struct crash *c)
+{
+	int from = crash_any_place(c), to = crash_any_place(c), rc;
+	struct handle *source;
+	struct fs_found f;
+
+	if (c->conf.traits.no_copy || from == to || size_of(c->seen.file[from]) == 0 ||
+	    crash_is_open(c, from) || crash_is_open(c, to))
+		return 0;
+	crash_tell(c, "copy %s %s", crash_path(from), crash_path(to));
+	rc = create(c, from, 0, &f, &source);
+	if (rc)
+		return rc;
+	c->shown.file[to] = c->seen.file[from];
+	promise(c, to);
+	rc = copy_between(c, from, to, source);
+	fs_release(source);
+	fs_forget(c->fs, f.node, 1);
+	return rc;
+}
+
 static size_t random_size(struct crash *c, size_t now)
 {
 	switch (crash_dice(c, 4)) {
@@ -403,6 +444,7 @@ int crash_step(struct crash *c)
 		crash_op_rmdir,	 crash_op_rename_dir,
 		op_sync,	 op_later,
 		op_later,	 op_wait,
+		op_copy,
 	};
 
 	c->then = c->now;

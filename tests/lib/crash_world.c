@@ -96,6 +96,8 @@ int crash_mount(struct crash *c)
 		.write_back = c->conf.back,
 		.uploads = 2,
 		.inplace = c->conf.inplace,
+		.atomic = c->conf.atomic,
+		.copy_least = 1,
 		.umount_wait = 1, /* the dead store nothing */
 	};
 	int rc = journal_open_any(c->cache, TARGET, &c->journal);

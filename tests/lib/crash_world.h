@@ -43,6 +43,7 @@ struct crash_conf {
 	bool back;
 	bool big; /* some files are large enough to follow their writer */
 	enum inplace inplace;
+	enum atomicity atomic;
 	struct mem_traits traits;
 	int64_t compact; /* bytes, of the journal; 0: as ever */
 };
