@@ -116,7 +116,10 @@ static int wait_for_mount(const char *mountpoint, bool bounded)
 	int rc = -pthread_create(&thread, NULL, wait_for_server, &w);
 	if (rc == 0) {
 		rc = await(&w, bounded ? o.umount_wait : 0);
-		rc == -ETIMEDOUT ? pthread_detach(thread) : pthread_join(thread, NULL);
+		if (rc == -ETIMEDOUT)
+			pthread_detach(thread);
+		else
+			pthread_join(thread, NULL);
 	}
 	int code = judge(mountpoint, w.fd, rc);
 	close(w.fd);

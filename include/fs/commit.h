@@ -57,8 +57,4 @@ void commit_follow(struct file *f, const struct opctx *ctx);
 /* Drop a following upload (the writer went elsewhere). */
 void commit_unfollow_locked(struct file *f) REQUIRES(f->lock);
 
-/* Fetch [from, to) of the server's copy into the spool where it is missing. File is `busy` in our
- * hands. */
-int commit_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx);
-
 #endif

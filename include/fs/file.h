@@ -209,15 +209,15 @@ int file_defer_mode(struct files *f, struct node *n, uint32_t mode);
 /* Before its name changes: the server gets every change.  For a directory the caller asks for each
  * open file below it. */
 int file_before_rename(struct files *f, struct node *n, const struct opctx *ctx);
-/* Before the server renames another file over it: what is promised is stored.  Were we killed after
- * that rename, the next mount could take the other file for what it was promised on top of (size
- * and time to the second are all that it knows of that), and store the promise over it.  What
- * cannot be stored for another reason than the link is about to go anyway. */
-int file_before_replace(struct files *f, struct node *n, const struct opctx *ctx);
 /* Before its name goes away (unlink, or replaced by a rename): if it is open, everything that its
  * handles may still read comes into the spool, and it becomes an ORPHAN with file_after_remove().
  * *on_server: there is something to delete. */
 int file_before_remove(struct files *f, struct node *n, bool *on_server, const struct opctx *ctx);
+/* The same before the server renames another file over it: what is promised is stored first.  Were
+ * we killed after that rename, the next mount could take the other file for what it was promised on
+ * top of (size and time to the second are all that it knows of that), and store the promise over
+ * it.  What cannot be stored for another reason than the link is about to go anyway. */
+int file_before_replace(struct files *f, struct node *n, bool *on_server, const struct opctx *ctx);
 /* How it ended: the name is gone; or it stays after all.  Between before and after no commit of the
  * file starts, so that the name does not come back (for at most files.timeout, should nobody tell).
  */

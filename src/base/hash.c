@@ -47,15 +47,6 @@ bool digest_same(const struct digest *a, const struct digest *b)
 	return a->kind == b->kind && memcmp(a->bytes, b->bytes, hash_bytes(a->kind)) == 0;
 }
 
-static int digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int digest_parse(struct digest *d, enum hash_kind kind, const char *hex, size_t n)
 {
 	struct digest got = {.kind = kind};
@@ -63,7 +54,8 @@ int digest_parse(struct digest *d, enum hash_kind kind, const char *hex, size_t 
 	if (kind == HASH_NONE || n != 2 * hash_bytes(kind))
 		return -EPROTO;
 	for (size_t i = 0; i < n; i += 2) {
-		int high = digit(hex[i]), low = digit(hex[i + 1]);
+		int high = OPENSSL_hexchar2int((unsigned char)hex[i]);
+		int low = OPENSSL_hexchar2int((unsigned char)hex[i + 1]);
 
 		if (high < 0 || low < 0)
 			return -EPROTO;

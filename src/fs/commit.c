@@ -60,7 +60,7 @@ static int store(struct commit *c)
 		pause = 2 * pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
 	}
 	if (rc && rc != -EINTR && !remote_link_error(rc))
-		upload_discard_temp(c);
+		temp_discard(c);
 	return rc == -EAGAIN ? -EIO : rc;
 }
 
@@ -241,7 +241,7 @@ void commit_follow(struct file *f, const struct opctx *ctx)
 	rc = upload_some(&c);
 	/* What it has left may be what fills the server's disk. */
 	if (rc && rc != -EINTR && !remote_link_error(rc))
-		upload_discard_temp(&c);
+		temp_discard(&c);
 	mutex_lock(&f->lock);
 	upload_end_locked(&c, f);
 	f->no_follow = rc != 0;

@@ -159,7 +159,7 @@ int copy_complete(const struct commit *c, int64_t least, int64_t most)
 
 void copy_discard(struct commit *c)
 {
-	upload_discard_temp(c);
+	temp_discard(c);
 	free(c->stored.temp);
 	c->stored.temp = NULL;
 }
@@ -168,7 +168,7 @@ void copy_discard(struct commit *c)
  */
 static int copy_once(struct commit *c, const char *path, int64_t size)
 {
-	int rc = upload_name_temp(c);
+	int rc = temp_name(c);
 
 	if (rc == 0)
 		rc = remote_copy(c->files->remote, path, c->stored.temp, c->ctx);
@@ -195,10 +195,7 @@ int copy_settle(struct commit *c, int64_t size)
 			   .mtime = c->mtime};
 	int rc;
 
-	if (c->mtime != REMOTE_KEEP_MTIME)
-		atomic_store(&c->file->own_mtime, c->mtime);
-	rc = remote_settle(c->files->remote, c->stored.temp, &s, c->ctx);
-	c->settled = s.entry;
+	rc = proof_settle(c, c->stored.temp, &s);
 	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size != size))
 		rc = -EIO;
 	return rc;

@@ -42,7 +42,7 @@ static void file_free(struct file *f)
 
 		int rc = remote_remove(f->files->remote, f->stored.temp, &ctx);
 		if (rc == 0 || rc == -ENOENT)
-			upload_temp_gone(f->files, &f->stored);
+			temp_gone(f->files, &f->stored);
 		else
 			free(f->stored.temp);
 	}

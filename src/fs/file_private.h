@@ -1,5 +1,6 @@
 /* fs/file_private - what the rooms of open files share: file.c, state.c, spooled.c, resize.c,
- * remove.c, commit.c, store.c, patch.c, promise.c, writeback.c, recover.c, reader.c and version.c.
+ * remove.c, commit.c, store.c, temp.c, proof.c, patch.c, copy.c, promise.c, writeback.c, recover.c,
+ * reader.c, xattr.c and version.c.
  */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
@@ -47,6 +48,9 @@ void file_idle_locked(struct file *f) REQUIRES(f->lock);
 int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx) REQUIRES(f->lock);
 /* From now on the node's size and time are the file's. */
 void file_own_node_locked(struct file *f) REQUIRES(f->lock);
+/* Fetch [from, to) of the server's copy into the spool where it is missing.  The file is busy in
+ * our hands. */
+int file_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx);
 /* [from, to) of the spool can be read now.  Waits, and fetches. */
 int file_present_locked(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 	REQUIRES(f->lock);
@@ -151,9 +155,15 @@ bool patch_plan(const struct commit *c, struct patch *p);
 /* All of it, confirmed: as upload_all(), one try. */
 int patch_store(struct commit *c, const struct patch *p);
 
-/* proof.c: the server's hash of a file against ours (verify=hash).  Ours is computed while the
- * bytes are sent where all of them are sent by one upload, and from the spool where it has them
- * all. */
+/* proof.c: the server's size of a file, and its hash against ours (verify=hash).  Ours is computed
+ * while the bytes are sent where all of them are sent by one upload, and from the spool where it
+ * has them all. */
+
+/* remote_settle() of c's file or of another name for it; c->settled is what came of it. */
+int proof_settle(struct commit *c, const char *path, struct settle *s);
+/* The upload is over.  `s`: what the end of it was asked to settle, done or not.  0: the server has
+ * it; -EAGAIN: it has something else. */
+int proof_take(struct commit *c, struct settle *s);
 
 /* A server without any hash is not worth asking: said once, at the start. */
 void proof_announce(struct files *files);
@@ -183,8 +193,6 @@ void copy_discard(struct commit *c);
 
 /* store.c, for patch.c and copy.c */
 
-/* Draws the name of the temporary sibling, unless it has one. */
-int upload_name_temp(struct commit *c);
 /* The server has the file, of the spool's size; c->settled is what it says of it. */
 void upload_stored(struct commit *c);
 
@@ -205,14 +213,18 @@ int upload_some(struct commit *c);
  * got. */
 int upload_all(struct commit *c);
 void upload_drop(struct stored *s);
-/* A name for a temporary sibling is in c->stored.temp, and the journal, when this returns 0. */
-int upload_name_temp(struct commit *c);
+
+/* temp.c */
+
+/* A name for a temporary sibling is in c->stored.temp, and the journal, when this returns 0.  It is
+ * another one for each try, for the same reason as stored.cut; the one before is removed. */
+int temp_name(struct commit *c);
 /* The temporary sibling is no longer on the server. */
-void upload_temp_gone(struct files *files, struct stored *s);
+void temp_gone(struct files *files, struct stored *s);
 /* Remove the temporary sibling, if there is one and the link stands. */
-void upload_discard_temp(struct commit *c);
+void temp_discard(struct commit *c);
 /* The same for a file that is idle and will not be stored any more. */
-void upload_discard_temp_locked(struct file *f) REQUIRES(f->lock);
+void temp_discard_locked(struct file *f) REQUIRES(f->lock);
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool);
 
 #endif

@@ -78,7 +78,7 @@ bool patch_plan(const struct commit *c, struct patch *p)
 	const struct stored *s = &c->stored;
 
 	p->beside = inplace == INPLACE_OFF || c->files->atomic == ATOMIC_ON;
-	if (p->beside && (s->no_temp || s->temp))
+	if (p->beside && s->no_temp)
 		return false;
 	if (s->no_patch || s->upload || !base_is_there(c) ||
 	    upload_may_append(c->file, s, c->spool))
@@ -93,7 +93,7 @@ static int fill_gaps(struct commit *c, const struct patch *p)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->n && rc == 0; i++)
-		rc = commit_fill(c->file, p->part[i].from, p->part[i].to, c->ctx);
+		rc = file_fill(c->file, p->part[i].from, p->part[i].to, c->ctx);
 	return rc;
 }
 
@@ -120,10 +120,10 @@ static int find_out(struct commit *c)
 
 	if (rc != -EAGAIN)
 		return rc;
-	rc = upload_name_temp(c);
+	rc = temp_name(c);
 	if (rc == 0)
 		rc = remote_can_patch(r, c->stored.temp, c->ctx);
-	upload_discard_temp(c);
+	temp_discard(c);
 	return rc;
 }
 

@@ -184,7 +184,7 @@ static bool torn_locked(const struct file *f) REQUIRES(f->lock)
 
 void promise_withdraw_locked(struct file *f, int rc)
 {
-	bool unknown = rc == -EINTR || rc == -ETIMEDOUT || remote_link_error(rc);
+	bool unknown = rc == -EINTR || remote_link_error(rc);
 
 	if (f->intent && !f->stored.patching && !(unknown && torn_locked(f)))
 		promise_kept_locked(f);

@@ -1,4 +1,4 @@
-/* fs/proof - verify=hash: a file is stored when the server's hash of it is ours. */
+/* fs/proof - a file is stored when the server says its size, and with verify=hash its hash, too. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -117,5 +117,40 @@ int proof_judge(struct commit *c, const struct settle *s)
 	/* If it is not our part that is wrong, sending it again makes nothing right. */
 	c->stored.no_patch = true;
 	c->tail_sent = false;
+	return -EAGAIN;
+}
+
+/* ---- the whole of it ---- */
+
+int proof_settle(struct commit *c, const char *path, struct settle *s)
+{
+	int rc;
+
+	if (c->mtime != REMOTE_KEEP_MTIME)
+		atomic_store(&c->file->own_mtime, c->mtime);
+	rc = remote_settle(c->files->remote, path, s, c->ctx);
+	c->settled = s->entry;
+	return rc;
+}
+
+/* A server may say 226 and have less, or nothing. */
+int proof_take(struct commit *c, struct settle *s)
+{
+	const char *path = c->stored.to == UPLOAD_TEMP ? c->stored.temp : buf_text(&c->path);
+	int rc = 0;
+
+	if (s->done) {
+		c->settled = s->entry;
+	} else {
+		proof_of_spool(c, s);
+		rc = proof_settle(c, path, s);
+	}
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
+		return proof_judge(c, s);
+	log_warn("%s: the server confirmed %" PRId64 " bytes and has %" PRId64, path,
+		 c->spool->size, rc ? (int64_t)0 : c->settled.size);
+	c->short_sizes++;
 	return -EAGAIN;
 }

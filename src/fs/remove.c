@@ -20,18 +20,6 @@ int file_before_rename(struct files *files, struct node *n, const struct opctx *
 	return rc;
 }
 
-int file_before_replace(struct files *files, struct node *n, const struct opctx *ctx)
-{
-	struct file *f = file_of(files, n);
-	int rc;
-
-	if (!f)
-		return 0;
-	rc = commit_promised(f, ctx);
-	file_put(f);
-	return rc == -EINTR || remote_link_error(rc) ? rc : 0;
-}
-
 static bool readable_locked(struct file *f) REQUIRES(f->lock)
 {
 	for (struct handle *h = f->handles; h; h = h->next)
@@ -61,7 +49,7 @@ static int bring_in_locked(struct file *f, const struct opctx *ctx) REQUIRES(f->
 	}
 	if (worth_failing(rc))
 		return rc;
-	upload_discard_temp_locked(f);
+	temp_discard_locked(f);
 	return 0;
 }
 
@@ -117,6 +105,21 @@ int file_before_remove(struct files *files, struct node *n, bool *on_server,
 	mutex_unlock(&f->lock);
 	file_put(f);
 	return rc;
+}
+
+int file_before_replace(struct files *files, struct node *n, bool *on_server,
+			const struct opctx *ctx)
+{
+	struct file *f = file_of(files, n);
+	int rc = 0;
+
+	if (f) {
+		rc = commit_promised(f, ctx);
+		file_put(f);
+	}
+	if (rc == -EINTR || remote_link_error(rc))
+		return rc;
+	return file_before_remove(files, n, on_server, ctx);
 }
 
 static void after(struct files *files, struct node *n, bool removed)

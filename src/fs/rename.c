@@ -203,9 +203,7 @@ static int carry_out(struct fs *fs, struct move *m, const struct opctx *ctx)
 	if (!err)
 		err = settle_open_files(fs, m->source, ctx);
 	if (!err && replaces_file)
-		err = file_before_replace(&fs->files, m->target, ctx);
-	if (!err && replaces_file)
-		err = file_before_remove(&fs->files, m->target, &m->target_on_server, ctx);
+		err = file_before_replace(&fs->files, m->target, &m->target_on_server, ctx);
 	if (err)
 		return err;
 	set_moving(fs, m->source, true);

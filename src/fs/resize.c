@@ -70,7 +70,7 @@ int file_truncate(struct files *files, struct node *n, int64_t size, const struc
 		      : had && !f->handles && file_forsaken_locked(f);
 	if (failed && !left) {
 		file_drop_changes_locked(f);
-		upload_discard_temp_locked(f);
+		temp_discard_locked(f);
 	}
 	file_unspool_locked(f);
 	mutex_unlock(&f->lock);

@@ -13,6 +13,8 @@
 #include "fs/writeback.h"
 #include "tree_private.h"
 
+enum { CHUNK = 256 << 10 }; /* fetched at once */
+
 int file_wait_idle_locked(struct file *f, const struct opctx *ctx)
 {
 	int rc = 0;
@@ -136,6 +138,38 @@ int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx)
 
 /* ---- the middle ---- */
 
+int file_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
+{
+	char *bytes = malloc(CHUNK);
+	struct extent gap;
+	int rc = bytes ? 0 : -ENOMEM;
+
+	while (rc == 0) {
+		ssize_t got;
+		bool more;
+
+		mutex_lock(&f->lock);
+		more = spool_missing(f->spool, from, to, &gap);
+		if (more && !f->filler)
+			rc = reader_create(f, f->stored.size, f->stored.mtime, &f->filler);
+		mutex_unlock(&f->lock);
+		if (rc || !more)
+			break;
+		if (gap.to - gap.from > CHUNK)
+			gap.to = gap.from + CHUNK;
+		got = reader_read(f->filler, bytes, (size_t)(gap.to - gap.from), gap.from, ctx);
+		if (got <= 0) {
+			rc = got ? (int)got : -EIO;
+			break;
+		}
+		mutex_lock(&f->lock);
+		rc = spool_fill(f->spool, bytes, (size_t)got, gap.from);
+		mutex_unlock(&f->lock);
+	}
+	free(bytes);
+	return rc;
+}
+
 int file_present_locked(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 {
 	struct extent gap;
@@ -160,7 +194,7 @@ int file_present_locked(struct file *f, int64_t from, int64_t to, const struct o
 		}
 		file_busy_locked(f);
 		mutex_unlock(&f->lock);
-		rc = commit_fill(f, from, to, ctx);
+		rc = file_fill(f, from, to, ctx);
 		mutex_lock(&f->lock);
 		file_idle_locked(f);
 	}

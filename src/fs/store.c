@@ -64,46 +64,6 @@ static int find_path(struct commit *c)
 	return tree_path(c->files->tree, c->file->node, &c->path);
 }
 
-/* ---- the content that only the server has ---- */
-
-int commit_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
-{
-	char *bytes = malloc(CHUNK);
-	struct extent gap;
-	int rc = bytes ? 0 : -ENOMEM;
-
-	while (rc == 0) {
-		ssize_t got;
-		bool more;
-
-		mutex_lock(&f->lock);
-		more = spool_missing(f->spool, from, to, &gap);
-		if (more && !f->filler)
-			rc = reader_create(f, f->stored.size, f->stored.mtime, &f->filler);
-		mutex_unlock(&f->lock);
-		if (rc || !more)
-			break;
-		if (gap.to - gap.from > CHUNK)
-			gap.to = gap.from + CHUNK;
-		got = reader_read(f->filler, bytes, (size_t)(gap.to - gap.from), gap.from, ctx);
-		if (got <= 0) {
-			rc = got ? (int)got : -EIO;
-			break;
-		}
-		mutex_lock(&f->lock);
-		rc = spool_fill(f->spool, bytes, (size_t)got, gap.from);
-		mutex_unlock(&f->lock);
-	}
-	free(bytes);
-	return rc;
-}
-
-static void drop_filler(struct commit *c)
-{
-	reader_drop(c->file->filler);
-	c->file->filler = NULL;
-}
-
 /* ---- which way ---- */
 
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool)
@@ -171,7 +131,7 @@ static int open_name(struct commit *c)
 	s->to = UPLOAD_NAME;
 	s->sent = 0;
 	/* What was begun under another name may be what fills the server's disk. */
-	upload_discard_temp(c);
+	temp_discard(c);
 	if (s->temp)
 		return -ECONNRESET;
 	rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_WHOLE, 0, &s->upload,
@@ -189,47 +149,6 @@ static int open_name(struct commit *c)
 	return rc;
 }
 
-int upload_name_temp(struct commit *c)
-{
-	struct stored *s = &c->stored;
-	struct buf path;
-	int rc;
-
-	if (s->temp)
-		return 0;
-	buf_init(&path, PATH_LIMIT);
-	rc = remote_temp_path(buf_text(&c->path), &path);
-	if (rc == 0) {
-		s->temp = strdup(buf_text(&path));
-		rc = s->temp ? 0 : -ENOMEM;
-	}
-	if (rc == 0)
-		promise_litter(c->files, s->temp, &s->temp_id);
-	buf_free(&path);
-	return rc;
-}
-
-/* Each try has a name of its own, for the same reason as stored.cut.  Gone already: its command may
- * be on its way, and the journal goes on to know the name. */
-static int forsake_temp(struct commit *c)
-{
-	struct stored *s = &c->stored;
-	int rc;
-
-	if (!s->temp)
-		return 0;
-	rc = remote_remove(c->files->remote, s->temp, c->ctx);
-	if (rc == -EINTR || remote_link_error(rc))
-		return rc;
-	if (rc == 0) {
-		upload_temp_gone(c->files, s);
-	} else {
-		free(s->temp);
-		s->temp = NULL;
-	}
-	return 0;
-}
-
 static int open_temp(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -237,9 +156,7 @@ static int open_temp(struct commit *c)
 
 	s->to = UPLOAD_TEMP;
 	s->sent = 0;
-	rc = forsake_temp(c);
-	if (rc == 0)
-		rc = upload_name_temp(c);
+	rc = temp_name(c);
 	if (rc == 0)
 		rc = remote_open_write(c->files->remote, s->temp, WRITE_WHOLE, 0, &s->upload,
 				       c->ctx);
@@ -277,7 +194,7 @@ static int open_upload(struct commit *c)
 		if (atomic_load(&c->file->append_end))
 			rc = look_at_torn(c);
 		if (rc == 0)
-			rc = commit_fill(c->file, 0, INT64_MAX, c->ctx);
+			rc = file_fill(c->file, 0, INT64_MAX, c->ctx);
 		if (rc)
 			return rc;
 		c->progress = clock_monotonic();
@@ -398,39 +315,6 @@ int upload_some(struct commit *c)
 
 /* ---- the proof ---- */
 
-static int settle(struct commit *c, const char *path, struct settle *s)
-{
-	int rc;
-
-	if (c->mtime != REMOTE_KEEP_MTIME)
-		atomic_store(&c->file->own_mtime, c->mtime);
-	rc = remote_settle(c->files->remote, path, s, c->ctx);
-	c->settled = s->entry;
-	return rc;
-}
-
-/* A server may say 226 and have less, or nothing. */
-static int prove(struct commit *c, struct settle *s)
-{
-	const char *path = c->stored.to == UPLOAD_TEMP ? c->stored.temp : buf_text(&c->path);
-	int rc = 0;
-
-	if (s->done) {
-		c->settled = s->entry;
-	} else {
-		proof_of_spool(c, s);
-		rc = settle(c, path, s);
-	}
-	if (rc && rc != -ENOENT)
-		return rc;
-	if (rc == 0 && (!(c->settled.have & HAVE_SIZE) || c->settled.size == c->spool->size))
-		return proof_judge(c, s);
-	log_warn("%s: the server confirmed %" PRId64 " bytes and has %" PRId64, path,
-		 c->spool->size, rc ? (int64_t)0 : c->settled.size);
-	c->short_sizes++;
-	return -EAGAIN;
-}
-
 /* Where the old content is written over, a refused STOR would leave it there with the new time, and
  * whoever compares size and time would take it for the new. */
 static bool may_settle_behind(const struct commit *c)
@@ -453,7 +337,7 @@ int upload_finish(struct commit *c)
 	if (rc == 0)
 		c->progress = clock_monotonic();
 	if (rc == 0)
-		rc = prove(c, &behind);
+		rc = proof_take(c, &behind);
 	if (rc == 0 && s->to == UPLOAD_TEMP)
 		rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path),
 				   RENAME_REPLACE_TARGET, c->ctx);
@@ -466,7 +350,7 @@ void upload_stored(struct commit *c)
 	bool exact = c->settled.have & HAVE_EXACT_MTIME;
 
 	if (s->to == UPLOAD_TEMP)
-		upload_temp_gone(c->files, s);
+		temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
 	s->partial = s->doubt = s->unproven = s->cut = false;
@@ -477,8 +361,9 @@ void upload_stored(struct commit *c)
 	s->mtime = exact ? c->settled.mtime : REMOTE_KEEP_MTIME;
 	atomic_store(&c->file->append_end, 0);
 	/* What it reads is another version now. */
-	drop_filler(c);
-	upload_discard_temp(c);
+	reader_drop(c->file->filler);
+	c->file->filler = NULL;
+	temp_discard(c);
 }
 
 static void note_failed(struct commit *c, int rc)
@@ -498,7 +383,7 @@ static bool tail_arrived(struct commit *c, int *rc)
 	struct settle s = {.mode = c->mode, .mtime = c->mtime};
 
 	proof_of_spool(c, &s);
-	*rc = settle(c, buf_text(&c->path), &s);
+	*rc = proof_settle(c, buf_text(&c->path), &s);
 	if (*rc)
 		return remote_link_error(*rc);
 	if (!(c->settled.have & HAVE_SIZE) || c->settled.size != c->spool->size ||
@@ -519,32 +404,46 @@ static int send_all(struct commit *c)
 	return rc ? rc : upload_finish(c);
 }
 
-static int try_once(struct commit *c)
+/* Grown and cut back, say, or in doubt after a crash. */
+static bool nothing_to_send(const struct commit *c)
+{
+	const struct stored *s = &c->stored;
+
+	return !s->upload && s->on_server && !s->partial && !atomic_load(&c->file->append_end) &&
+	       !spool_changed(c->spool);
+}
+
+/* The server has the bytes, and must be told the time. */
+static int store_time(struct commit *c)
 {
 	struct stored *s = &c->stored;
 	struct settle same = {.mode = c->mode};
+	int rc;
+
+	s->to = UPLOAD_NAME;
+	if (c->mtime == REMOTE_KEEP_MTIME)
+		c->mtime = c->touched;
+	same.mtime = c->mtime;
+	if (s->unproven)
+		proof_of_spool(c, &same);
+	rc = proof_settle(c, buf_text(&c->path), &same);
+	if (rc == 0)
+		rc = proof_judge(c, &same);
+	s->partial = rc == -EAGAIN;
+	if (rc == 0)
+		upload_stored(c);
+	return rc;
+}
+
+static int try_once(struct commit *c)
+{
 	struct patch patch;
 	int rc = find_path(c);
 
 	if (rc)
 		return rc;
-	if (!s->upload && s->on_server && !s->partial && !atomic_load(&c->file->append_end) &&
-	    !spool_changed(c->spool)) {
-		s->to = UPLOAD_NAME;
-		/* Grown and cut back, say: the server has the bytes, and must be told the time. */
-		if (c->mtime == REMOTE_KEEP_MTIME)
-			c->mtime = c->touched;
-		same.mtime = c->mtime;
-		if (s->unproven)
-			proof_of_spool(c, &same);
-		rc = settle(c, buf_text(&c->path), &same);
-		if (rc == 0)
-			rc = proof_judge(c, &same);
-		s->partial = rc == -EAGAIN;
-		if (rc == 0)
-			upload_stored(c);
-		return rc;
-	}
+	if (nothing_to_send(c))
+		return store_time(c);
 	if (c->tail_sent && tail_arrived(c, &rc))
 		return rc;
 	rc = patch_plan(c, &patch) ? patch_store(c, &patch) : send_all(c);
@@ -553,45 +452,6 @@ static int try_once(struct commit *c)
 	else
 		upload_stored(c);
 	return rc;
-}
-
-void upload_temp_gone(struct files *files, struct stored *s)
-{
-	promise_no_litter(files, s->temp_id);
-	free(s->temp);
-	s->temp = NULL;
-}
-
-static void discard_temp(struct files *files, struct stored *s)
-{
-	struct opctx ctx = opctx_for(files->timeout);
-	int rc;
-
-	if (!s->temp)
-		return;
-	rc = remote_remove(files->remote, s->temp, &ctx);
-	if (rc && remote_link_error(rc))
-		return;
-	upload_temp_gone(files, s);
-}
-
-void upload_discard_temp(struct commit *c)
-{
-	discard_temp(c->files, &c->stored);
-}
-
-void upload_discard_temp_locked(struct file *f)
-{
-	struct stored s = f->stored;
-
-	if (!s.temp)
-		return;
-	file_busy_locked(f);
-	mutex_unlock(&f->lock);
-	discard_temp(f->files, &s);
-	mutex_lock(&f->lock);
-	f->stored.temp = s.temp;
-	file_idle_locked(f);
 }
 
 /* A refusal that another way may get around: once each.  Where the server does not rename over a
@@ -618,7 +478,7 @@ static bool other_way(struct commit *c, int rc)
 	log_info("%s: its directory takes no temporary file (%s): written in place",
 		 buf_text(&c->path), strerror(-rc));
 	s->no_temp = true;
-	upload_discard_temp(c);
+	temp_discard(c);
 	return true;
 }
 
