@@ -16,43 +16,13 @@ class Wrong(Exception):
     """What no promise allows."""
 
 
-class Torn:
-    """What an interrupted upload may leave of a file that was new or grew: `old` and a part of the rest.
-
-    For the verifier of a program that does not finish interrupted uploads in its next mount."""
-
-    def __init__(self, old, new):
-        self.old, self.new = old, new
-        self.key = (len(old), len(new), hash(new))
-
-    def may_be(self, content):
-        return len(content) >= len(self.old) and self.new.startswith(content)
-
-
-class Unknown:
-    """Changed in part on top of what was torn."""
-
-    key = ()
-
-    def may_be(self, content):
-        return True
-
-
 def key_of(content):
-    return content.key if hasattr(content, "key") else (len(content), hash(content))
-
-
-def matches(wanted, content):
-    if wanted is None or content is None:
-        return wanted is content
-    return wanted.may_be(content) if hasattr(wanted, "may_be") else wanted == content
+    return len(content), hash(content)
 
 
 class Model:
-    """`torn_is_allowed`: Torn worlds, too, after an upload that was not told 0."""
-
-    def __init__(self, seed, start, torn_is_allowed):
-        self.seed, self.torn_is_allowed = seed, torn_is_allowed
+    def __init__(self, seed, start):
+        self.seed = seed
         self.worlds = [dict(start)]
         self.ever = {(name, content) for name, content in start.items()}
         self.history = [f"at first: {', '.join(f'{n} {len(c)}' for n, c in sorted(start.items()))}"]
@@ -102,18 +72,7 @@ class Model:
         if verdict == errno.ENOENT:
             return []
         done = self.after(op, step, world, old)
-        if verdict == 0:
-            return [done]
-        torn = []
-        new = done.get(op.path)
-        if self.torn_is_allowed and isinstance(new, bytes):
-            before = b"" if old is None else old
-            if isinstance(before, bytes) and new.startswith(before):
-                torn = [{**world, op.path: Torn(before, new)}]
-            elif not isinstance(before, bytes):
-                # what was torn already is not worth a temporary sibling
-                torn = [{**world, op.path: Torn(b"", new)}]
-        return [world, done, *torn]
+        return [done] if verdict == 0 else [world, done]
 
     @staticmethod
     def after(op, step, world, old):
@@ -122,10 +81,8 @@ class Model:
             done[op.to] = old
         if op.kind in ("rename", "unlink"):
             del done[op.path]
-        elif step.__name__ == "after_create" or isinstance(old, (bytes, type(None))):
-            done[op.path] = step(old)
         else:
-            done[op.path] = Unknown()
+            done[op.path] = step(old)
         return done
 
     def drop_copies(self, found):
@@ -137,19 +94,16 @@ class Model:
             del found[name]
 
     def check(self, found):
-        """True: something is torn; Wrong: it is none of the worlds."""
-        fitting = [world for world in self.worlds if world.keys() == found.keys() and
-                   all(matches(world[name], found[name]) for name in found)]
-        if not fitting:
+        """Wrong: it is none of the worlds."""
+        if found not in self.worlds:
             raise Wrong(self.why_not(found))
-        return not any(all(isinstance(c, bytes) for c in world.values()) for world in fitting)
 
     def why_not(self, found):
         lines = []
         for name in sorted({*found, *(n for world in self.worlds for n in world)}):
             content = found.get(name)
             wanted = {key_of(w[name]) if name in w else None: w.get(name) for w in self.worlds}
-            if not any(matches(w, content) for w in wanted.values()):
+            if content not in wanted.values():
                 lines.append(f"{name}: {self.compare(content, wanted.values())}\n" + "\n".join(
                     f"    {line}" for line in self.history if f" {name}" in line))
         seen = ", ".join(f"{name} {len(content)}" for name, content in sorted(found.items()))
@@ -159,19 +113,13 @@ class Model:
     @staticmethod
     def compare(content, wanted):
         def say(c):
-            if c is None:
-                return "absent"
-            if isinstance(c, Torn):
-                return f"{len(c.old)} to {len(c.new)} bytes"
-            return f"{len(c)} bytes" if isinstance(c, bytes) else "anything"
+            return "absent" if c is None else f"{len(c)} bytes"
 
         def same(c):
             n = 0
-            whole = c.new if isinstance(c, Torn) else c
-            while n < min(len(whole), len(content)) and whole[n:n + 512] == content[n:n + 512]:
+            while n < min(len(c), len(content)) and c[n:n + 512] == content[n:n + 512]:
                 n += 512
             return f" (the same up to about {n})"
 
-        text = [say(c) + (same(c) if content is not None and isinstance(c, (bytes, Torn)) else "")
-                for c in wanted]
+        text = [say(c) + (same(c) if content is not None and c is not None else "") for c in wanted]
         return f"the server has it {say(content)}, allowed: {'; '.join(text)}"
