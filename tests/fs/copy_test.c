@@ -1,6 +1,5 @@
 /* copy_test - a file is copied by the server: when, what proves it, and what a lost reply leaves;
  * and what `atomic` asks for. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,6 +16,7 @@
 #include "fs/fs.h"
 #include "remote_fault.h"
 #include "remote_mem.h"
+#include "remove_tree.h"
 
 enum { SIZE = 100000 };
 
@@ -55,33 +55,12 @@ static void start(void)
 	start_on(NULL, ATOMIC_AUTO);
 }
 
-static void count_name(void *arg, const char *path, const struct entry *e)
-{
-	(void)path, (void)e;
-	++*(unsigned *)arg;
-}
-
-static void remove_spool(void)
-{
-	DIR *d = opendir(spool);
-
-	for (struct dirent *e; d && (e = readdir(d));)
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
-	if (d)
-		closedir(d);
-	assert_int_equal(rmdir(spool), 0);
-}
-
 /* ... and nothing of ours is left. */
 static void stop(unsigned names)
 {
-	unsigned n = 0;
-
 	fs_destroy(fs);
-	remove_spool();
-	mem_walk(server, "/", count_name, &n);
-	assert_int_equal(n, names);
+	remove_tree(spool);
+	assert_int_equal(mem_count(server), names);
 	fault_plan_destroy(plan);
 	mem_server_destroy(server);
 }
@@ -100,13 +79,7 @@ static struct handle *open_file(const char *name, int flags)
 
 static void assert_stored(const char *path, const char *bytes, size_t size)
 {
-	char *got;
-	size_t n;
-
-	assert_int_equal(mem_get(server, path, &got, &n), 0);
-	assert_int_equal(n, size);
-	assert_memory_equal(got, bytes, n);
-	free(got);
+	assert_true(mem_is(server, path, bytes, size));
 }
 
 static void assert_shown(const char *name, size_t size)

@@ -109,13 +109,7 @@ static void assert_reads(const char *name, const char *text)
 
 static void assert_stored(const char *path, const char *text)
 {
-	char *bytes;
-	size_t n;
-
-	assert_int_equal(mem_get(c.server, path, &bytes, &n), 0);
-	assert_int_equal(n, strlen(text));
-	assert_memory_equal(bytes, text, n);
-	free(bytes);
+	assert_true(mem_is(c.server, path, text, strlen(text)));
 }
 
 static void test_what_is_not_promised_replaces_no_promise(void **state)

@@ -23,6 +23,7 @@
 #include "fs/journal.h"
 #include "remote_fault.h"
 #include "remote_mem.h"
+#include "remove_tree.h"
 
 enum { BIG = 3 << 20 };
 
@@ -98,22 +99,6 @@ static int setup_back(void **state)
 	return setup(true);
 }
 
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	char below[512];
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-		remove_tree(below);
-	}
-	if (d)
-		closedir(d);
-	remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
@@ -177,29 +162,12 @@ static void assert_nothing_left(void)
 
 static void assert_stored(const char *path, const char *bytes, size_t size)
 {
-	char *got;
-	size_t n;
-
-	assert_int_equal(mem_get(server, path, &got, &n), 0);
-	assert_int_equal(n, size);
-	assert_memory_equal(got, bytes, n);
-	free(got);
-}
-
-static void count_name(void *arg, const char *path, const struct entry *e)
-{
-	unsigned *n = arg;
-
-	(void)path, (void)e;
-	++*n;
+	assert_true(mem_is(server, path, bytes, size));
 }
 
 static unsigned names_on_server(void)
 {
-	unsigned n = 0;
-
-	mem_walk(server, "/", count_name, &n);
-	return n;
+	return mem_count(server);
 }
 
 static struct handle *create(const char *name)

@@ -21,6 +21,7 @@
 #include "fs/writeback.h"
 #include "remote_fault.h"
 #include "remote_mem.h"
+#include "remove_tree.h"
 
 #define TARGET "user@host:21/"
 
@@ -80,22 +81,6 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(cache));
 	mount_again();
 	return 0;
-}
-
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	char below[512];
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-		remove_tree(below);
-	}
-	if (d)
-		closedir(d);
-	remove(path);
 }
 
 static int teardown(void **state)
@@ -158,15 +143,22 @@ static void save(const char *name, const char *text)
 }
 
 /* Writes `text` at `at` of a file that is there. */
-static void edit(const char *name, const char *text, int64_t at)
+static int edit_as(const char *name, const char *text, int64_t at)
 {
 	struct handle *h;
 	bool keep;
+	int rc;
 
 	assert_int_equal(fs_open(fs, look(name), O_WRONLY, &h, &keep, &ctx), 0);
 	assert_int_equal(fs_write(h, text, strlen(text), at, &ctx), strlen(text));
-	assert_int_equal(fs_flush(h, &ctx), 0);
+	rc = fs_flush(h, &ctx);
 	fs_release(h);
+	return rc;
+}
+
+static void edit(const char *name, const char *text, int64_t at)
+{
+	assert_int_equal(edit_as(name, text, at), 0);
 }
 
 static void resize(const char *name, int64_t size)
@@ -203,29 +195,12 @@ static bool on_server(const char *path)
 
 static void assert_stored(const char *path, const char *text)
 {
-	char *bytes;
-	size_t n;
-
-	assert_int_equal(mem_get(server, path, &bytes, &n), 0);
-	assert_int_equal(n, strlen(text));
-	assert_memory_equal(bytes, text, n);
-	free(bytes);
-}
-
-static void count_name(void *arg, const char *path, const struct entry *e)
-{
-	unsigned *n = arg;
-
-	(void)path, (void)e;
-	++*n;
+	assert_true(mem_is(server, path, text, strlen(text)));
 }
 
 static unsigned names_on_server(void)
 {
-	unsigned n = 0;
-
-	mem_walk(server, "/", count_name, &n);
-	return n;
+	return mem_count(server);
 }
 
 static void server_is_gone(bool gone)
@@ -669,19 +644,6 @@ static void test_a_resize_that_had_begun_is_no_conflict(void **state)
 	assert_int_equal(kept("kept-"), 0);
 }
 
-static int append_as(const char *name, const char *text, int64_t at)
-{
-	struct handle *h;
-	bool keep;
-	int rc;
-
-	assert_int_equal(fs_open(fs, look(name), O_WRONLY, &h, &keep, &ctx), 0);
-	assert_int_equal(fs_write(h, text, strlen(text), at, &ctx), strlen(text));
-	rc = fs_flush(h, &ctx);
-	fs_release(h);
-	return rc;
-}
-
 /* The error was told, and yet what is there in part is no state to leave a file in. */
 static void torn(bool next_mount)
 {
@@ -692,7 +654,7 @@ static void torn(bool next_mount)
 	mount_again();
 	serve("/grown", "begin");
 	fault_rate(plan, FAULT_WRITE, FAULT_DIE, -ECONNRESET, FAULT_ALWAYS);
-	assert_int_equal(append_as("grown", ", middle and end", 5), -ECONNRESET);
+	assert_int_equal(edit_as("grown", ", middle and end", 5), -ECONNRESET);
 	assert_int_equal(save_as("new", "0123456789"), -ECONNRESET);
 	assert_int_equal(mem_stat(server, "/grown", &e), 0);
 	assert_in_range(e.size, 6, 20);

@@ -14,6 +14,7 @@
 #include "fs/commit.h"
 #include "fs/journal.h"
 #include "kill.h"
+#include "remove_tree.h"
 
 #define TARGET "user@host:21/"
 
@@ -147,22 +148,6 @@ void crash_begin(struct crash *c, const struct crash_conf *conf, uint64_t seed)
 	strcpy(c->cache, "/dev/shm/ftpfs-crash-XXXXXX");
 	if (!mkdtemp(c->cache))
 		abort();
-}
-
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	char below[512];
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-		remove_tree(below);
-	}
-	if (d)
-		closedir(d);
-	remove(path);
 }
 
 void crash_end(struct crash *c)

@@ -1,7 +1,6 @@
 /* model_world - a filesystem under test beside its model. */
 #include "model_world.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,6 +14,7 @@
 #include "base/path.h"
 #include "fs/journal.h"
 #include "remote/retry.h"
+#include "remove_tree.h"
 
 enum { PICK_MAX = 256 };
 
@@ -71,23 +71,6 @@ void rig_unmount(struct rig *r)
 	r->fs = NULL;
 	if (r->journal)
 		journal_close(r->journal);
-}
-
-/* What a failed commit left behind is somebody's data in life, and litter here. */
-static void remove_tree(const char *path)
-{
-	DIR *d = opendir(path);
-	char below[512];
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(below, sizeof below, "%s/%s", path, e->d_name);
-		remove_tree(below);
-	}
-	if (d)
-		closedir(d);
-	remove(path);
 }
 
 void rig_free(struct rig *r)

@@ -44,6 +44,8 @@ struct remote *remote_mem_create(struct mem_server *m);
 int mem_stat(struct mem_server *m, const char *path, struct entry *out); /* entry_clear() it */
 /* The bytes of a file: *out is malloc()ed, never NULL on success. */
 int mem_get(struct mem_server *m, const char *path, char **out, size_t *n);
+/* Is it a file with exactly these bytes? */
+bool mem_is(struct mem_server *m, const char *path, const void *bytes, size_t n);
 /* Create or replace a file; its time becomes now. */
 int mem_put(struct mem_server *m, const char *path, const void *bytes, size_t n);
 int mem_make_dir(struct mem_server *m, const char *path);
@@ -55,5 +57,6 @@ int mem_remove(struct mem_server *m, const char *path); /* a file, a link, or an
 /* Calls `each` for every name below `path`, parents first, without the server's lock. */
 void mem_walk(struct mem_server *m, const char *path,
 	      void (*each)(void *arg, const char *path, const struct entry *e), void *arg);
+unsigned mem_count(struct mem_server *m); /* names that it would call it for, below "/" */
 
 #endif

@@ -345,3 +345,30 @@ void mem_walk(struct mem_server *m, const char *path,
 	}
 	listing_free(&l);
 }
+
+static void count_name(void *arg, const char *path, const struct entry *e)
+{
+	(void)path, (void)e;
+	++*(unsigned *)arg;
+}
+
+unsigned mem_count(struct mem_server *m)
+{
+	unsigned n = 0;
+
+	mem_walk(m, "/", count_name, &n);
+	return n;
+}
+
+bool mem_is(struct mem_server *m, const char *path, const void *bytes, size_t n)
+{
+	char *got;
+	size_t size;
+	bool same;
+
+	if (mem_get(m, path, &got, &size) != 0)
+		return false;
+	same = size == n && memcmp(got, bytes, n) == 0;
+	free(got);
+	return same;
+}
