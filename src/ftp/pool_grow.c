@@ -12,6 +12,7 @@ enum { SPARES = 3, SPARE_AFTER = 4 };
 /* One reader is content with one connection; who moves several files at once also looks around. */
 enum { RESERVE_FROM = 2 };
 static const int64_t COLD_RUN = 2 * NS_PER_S;
+enum { ROUND_TRIPS_OF_ONE = 4 }; /* of a cold transfer and what comes with it */
 
 static void learn_limit_locked(struct pool *p) REQUIRES(p->lock)
 {
@@ -118,10 +119,14 @@ void pool_note_transfer_locked(struct pool *p, const struct session *s)
 	int64_t now = clock_monotonic();
 	bool ready = s->nowed == 0 && s->hot >= 0 && data_connected(s->hot) == 0;
 
-	if (ready || now - p->cold_at > COLD_RUN)
+	if (now - p->cold_at > COLD_RUN + ROUND_TRIPS_OF_ONE * p->round_trip)
 		p->colds = 0;
-	if (ready)
+	/* Over a long way a look at the file's version comes between every few reads, and gives the
+	 * next one time to get ready: that does not make up for the others. */
+	if (ready) {
+		p->colds -= p->colds > 0;
 		return;
+	}
 	p->colds++;
 	p->cold_at = now;
 	if (spare_wanted_locked(p))

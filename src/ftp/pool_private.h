@@ -37,7 +37,8 @@ struct pool {
 	bool have_caps GUARDED_BY(lock);
 	struct caps caps GUARDED_BY(lock);
 	int64_t round_trip GUARDED_BY(lock); /* ns, the least seen; 0: not known */
-	unsigned colds GUARDED_BY(lock); /* transfers in a row that found no open data connection */
+	unsigned colds GUARDED_BY(
+		lock); /* transfers that found no open data connection, less those that did */
 	int64_t cold_at GUARDED_BY(lock); /* the last of them */
 	enum active_mode active;
 	int64_t login_took GUARDED_BY(lock); /* ns, the last one; OPCTX_FOREVER: it failed */

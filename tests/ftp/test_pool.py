@@ -31,6 +31,17 @@ def test_one_caller_needs_one_session():
         assert server.logins() == 1
 
 
+def test_reads_at_random_get_a_second_session_over_a_long_way_too():
+    """There the file's version is looked at between every few of them."""
+    with mounted(VSFTPD, FILES) as (server, drive):
+        server.delay("EPSV", 0.05, count=100)
+        for _ in range(3):
+            for at in range(3):
+                drive.ok("read", "/b", at << 20, 1000)
+            drive.ok("stat", "/s")
+        server.wait_alive(2)
+
+
 def test_silent_close_while_idle():
     with mounted(TWISTED, FILES) as (server, drive):
         for session in server.alive():
