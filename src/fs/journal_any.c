@@ -19,16 +19,12 @@ static char *numbered(const char *target, int n)
 	return rc < 0 ? NULL : name;
 }
 
-/* In this order a crash leaves the promise to the one or to the other: without its spool it is
- * nothing, and the spool moves at once. */
-static int take_over(struct journal *j, struct journal *from, const struct promise *p)
+static int move_spool(struct journal *j, const struct journal *from, uint64_t id)
 {
 	char name[SPOOL_NAME_SIZE], *old, *new;
-	int rc = journal_promise(j, p, true);
+	int rc;
 
-	if (rc)
-		return rc;
-	spool_name(p->id, name);
+	spool_name(id, name);
 	if (asprintf(&old, "%s/%s", from->dir, name) < 0)
 		return -ENOMEM;
 	if (asprintf(&new, "%s/%s", j->dir, name) < 0) {
@@ -38,10 +34,22 @@ static int take_over(struct journal *j, struct journal *from, const struct promi
 	rc = disk->rename(old, new);
 	if (rc == 0)
 		rc = disk->fsync_dir(j->dir);
-	if (rc == 0)
-		journal_done(from, p->id);
 	free(old);
 	free(new);
+	return rc;
+}
+
+/* In this order a crash leaves the promise to the one or to the other: without its spool it is
+ * nothing, and the spool moves at once.  What needs none is then with both, and nothing is wrong
+ * with doing it twice. */
+static int take_over(struct journal *j, struct journal *from, const struct promise *p)
+{
+	int rc = journal_promise(j, p, true);
+
+	if (rc == 0 && !p->litter)
+		rc = move_spool(j, from, p->id);
+	if (rc == 0)
+		journal_done(from, p->id);
 	return rc;
 }
 

@@ -341,6 +341,27 @@ static void test_lost_journal_keeps_the_bytes(void **unused)
 	journal_close(j);
 }
 
+/* A name to be removed has no spool that could move. */
+static void test_all_of_another_directory_is_taken_over(void **unused)
+{
+	struct promise litter = {.id = 2, .path = "/.ftpfs-0123456789abcdef", .litter = true};
+	struct journal *first, *second;
+
+	(void)unused;
+	litter.server_mtime = litter.mtime = REMOTE_KEEP_MTIME;
+	litter.mode = REMOTE_KEEP_MODE;
+	assert_int_equal(journal_open_any(kit_cache, kit_target, &first), 0);
+	assert_int_equal(journal_open_any(kit_cache, kit_target, &second), 0);
+	assert_int_equal(kit_promise(second, 1, "/one", 10, true), 0);
+	assert_int_equal(journal_promise(second, &litter, false), 0);
+	assert_int_equal(kit_promise(second, 3, "/three", 30, true), 0);
+	journal_close(second);
+	journal_close(first);
+	assert_int_equal(journal_open_any(kit_cache, kit_target, &first), 0);
+	assert_string_equal(kit_owed(first), "/one:10 /.ftpfs-0123456789abcdef:0 /three:30");
+	journal_close(first);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +375,8 @@ int main(void)
 		cmocka_unit_test_setup(test_flipped_bit, kit_empty_cache),
 		cmocka_unit_test_setup(test_other_version_is_left_alone, kit_empty_cache),
 		cmocka_unit_test_setup(test_lost_journal_keeps_the_bytes, kit_empty_cache),
+		cmocka_unit_test_setup(test_all_of_another_directory_is_taken_over,
+				       kit_empty_cache),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, kit_make_cache, kit_remove_cache);
