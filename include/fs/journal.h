@@ -28,8 +28,8 @@
  * hole of it, changes what a crash leaves of the promise until the next one is made.  Bytes added
  * at the end do not.  Whoever owes somebody the old content begins a new spool.
  *
- * A promise without its spool has been kept (unless it is one to remove something): only 5 deletes
- * a spool that is promised.  A spool without a promise was never promised to anybody, and
+ * A promise without its spool has been kept (unless it needs none): only 5 deletes a spool that is
+ * promised.  A spool without a promise was never promised to anybody, and
  * journal_open() deletes it: where its path has been told to somebody, promise it or spool_keep()
  * it (that first, then journal_done()).
  *
@@ -57,8 +57,10 @@ struct promise {
 	uint64_t id;   /* of the spool; never 0 */
 	char *path;    /* where the bytes belong: absolute, as path.h has it */
 	bool patching; /* the server's file may be a mixture of the old one and this */
-	bool litter;   /* `path` is a temporary name of ours on the server, to be removed: no spool,
-			* and the rest means nothing */
+	bool litter;   /* `path` is a name of ours on the server, to be removed: no spool, and the
+			* rest means nothing */
+	char *from;    /* not NULL: a rename from there to `path`, where something makes way for it
+			* (src/fs/aside.h): no spool, and of the rest `mode` alone means something */
 	int64_t size;  /* of the file that was promised */
 	bool whole, shrunk;   /* as in struct spool */
 	int64_t base_size;    /* as in struct spool */

@@ -46,7 +46,7 @@ static int take_over(struct journal *j, struct journal *from, const struct promi
 {
 	int rc = journal_promise(j, p, true);
 
-	if (rc == 0 && !p->litter)
+	if (rc == 0 && promise_has_spool(p))
 		rc = move_spool(j, from, p->id);
 	if (rc == 0)
 		journal_done(from, p->id);

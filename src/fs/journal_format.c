@@ -8,7 +8,15 @@
 #include "remote.h"
 
 enum { MAGIC = 0x6365726a, HEAD = 12, KIND_PROMISE = 1, KIND_DONE = 2 };
-enum { WHOLE = 1, SHRUNK = 2, ON_SERVER = 4, LITTER = 8, PATCHING = 16, ALL_FLAGS = 31 };
+enum {
+	WHOLE = 1,
+	SHRUNK = 2,
+	ON_SERVER = 4,
+	LITTER = 8,
+	PATCHING = 16,
+	MOVES = 32, /* has a `from` */
+	ALL_FLAGS = 63
+};
 
 static const char file_magic[8] = "ftpfsjnl";
 
@@ -122,8 +130,10 @@ int journal_read_header(const unsigned char *bytes, size_t n, uint32_t *version)
 /* Everything but the ranges. */
 static bool sound(const struct promise *p)
 {
-	return p->id && p->path && path_check(p->path) == 0 && p->size >= 0 && p->base_size >= 0 &&
-	       p->server_size >= -1 && p->mode >= REMOTE_KEEP_MODE && p->mode <= 07777;
+	return p->id && p->path && path_check(p->path) == 0 &&
+	       (!p->from || (!p->litter && path_check(p->from) == 0)) && p->size >= 0 &&
+	       p->base_size >= 0 && p->server_size >= -1 && p->mode >= REMOTE_KEEP_MODE &&
+	       p->mode <= 07777;
 }
 
 /* Does a range follow that ended at `last`, in a file of that size? */
@@ -161,7 +171,7 @@ int record_promise(struct buf *out, const struct promise *p)
 	begin(out, p->id, KIND_PROMISE);
 	add(out,
 	    (p->whole ? WHOLE : 0) | (p->shrunk ? SHRUNK : 0) | (p->on_server ? ON_SERVER : 0) |
-		    (p->litter ? LITTER : 0) | (p->patching ? PATCHING : 0),
+		    (p->litter ? LITTER : 0) | (p->patching ? PATCHING : 0) | (p->from ? MOVES : 0),
 	    1);
 	add(out, (uint64_t)p->size, 8);
 	add(out, (uint64_t)p->base_size, 8);
@@ -170,6 +180,8 @@ int record_promise(struct buf *out, const struct promise *p)
 	add(out, (uint64_t)p->mtime, 8);
 	add(out, (uint64_t)p->mode, 8);
 	add_text(out, p->path);
+	if (p->from)
+		add_text(out, p->from);
 	add(out, p->dirty.n, 4);
 	for (size_t i = 0; i < p->dirty.n; i++) {
 		add(out, (uint64_t)p->dirty.v[i].from, 8);
@@ -246,6 +258,8 @@ static bool read_promise(struct rest *r, struct record *out)
 	p->mtime = (int64_t)take_number(r, 8);
 	p->mode = (int64_t)take_number(r, 8);
 	p->path = take_text(r);
+	if (flags & MOVES)
+		p->from = take_text(r);
 	return !r->bad && (flags & ~(unsigned)ALL_FLAGS) == 0 && sound(p) && read_ranges(r, out);
 }
 
@@ -284,10 +298,11 @@ int record_to_promise(const struct record *r, struct promise *out)
 {
 	*out = r->p;
 	out->path = strdup(r->p.path);
+	out->from = r->p.from ? strdup(r->p.from) : NULL;
 	out->dirty = (struct extents){0};
 	if (r->range_count)
 		out->dirty.v = calloc(r->range_count, sizeof *out->dirty.v);
-	if (!out->path || (r->range_count && !out->dirty.v)) {
+	if (!out->path || (r->p.from && !out->from) || (r->range_count && !out->dirty.v)) {
 		promise_clear(out);
 		return -ENOMEM;
 	}
@@ -299,9 +314,15 @@ int record_to_promise(const struct record *r, struct promise *out)
 	return 0;
 }
 
+bool promise_has_spool(const struct promise *p)
+{
+	return !p->litter && !p->from;
+}
+
 void promise_clear(struct promise *p)
 {
 	free(p->path);
+	free(p->from);
 	extents_free(&p->dirty);
 	memset(p, 0, sizeof *p);
 }

@@ -229,7 +229,7 @@ static int replay(struct journal *j, const struct record *r)
 	if (r->is_promise) {
 		o = journal_hold(j, r->id, j->end, r->length, r->seq);
 		if (o)
-			o->has_spool = r->p.litter;
+			o->has_spool = !promise_has_spool(&r->p);
 		return o ? 0 : -ENOMEM;
 	}
 	if (o)

@@ -7,7 +7,7 @@
  *     record   u32 CRC-32C of all that follows in it, u32 magic, u32 length of the body, body
  *     body     u64 sequence, u64 synced, u64 id, u8 kind, and of a promise:
  *              u8 flags, i64 size, base_size, server_size, server_mtime, mtime, mode,
- *              path (u32 length, bytes, NUL),
+ *              path (u32 length, bytes, NUL), and where the flags say so `from` likewise,
  *              u32 count of ranges, and of each u64 from, to
  *
  * Sequence numbers ascend.  `synced` is one up to which everything was on disk when the record was
@@ -55,6 +55,8 @@ bool record_read(const unsigned char *bytes, size_t n, struct record *out);
 bool record_proves_damage(const unsigned char *bytes, size_t n, uint64_t seq);
 /* A copy that owns its memory.  -ENOMEM. */
 int record_to_promise(const struct record *r, struct promise *out);
+/* Are there bytes on this disk that belong to it? */
+bool promise_has_spool(const struct promise *p);
 
 /* ---- directories ---- */
 

@@ -30,6 +30,7 @@ static void make_record(struct buf *out)
 
 	p.path = "/directory/some file.txt";
 	p.litter = roll(8) == 0;
+	p.from = !p.litter && roll(8) == 0 ? "/directory/other" : NULL;
 	p.server_size = -1;
 	p.server_mtime = p.mtime = REMOTE_KEEP_MTIME;
 	p.mode = 0644;
@@ -61,6 +62,7 @@ static void check_sense(const struct record *r)
 		return;
 	assert_int_equal(record_to_promise(r, &p), 0);
 	assert_int_equal(path_check(p.path), 0);
+	assert_true(!p.from || (path_check(p.from) == 0 && !p.litter));
 	assert_true(p.size >= 0 && p.base_size >= 0 && p.server_size >= -1);
 	assert_in_range(p.mode + 1, 0, 010000);
 	for (size_t i = 0; i < p.dirty.n; i++) {
@@ -129,11 +131,47 @@ static void test_limits(void **unused)
 	extents_free(&p.dirty);
 }
 
+/* As the first versions wrote it, and as they would read it. */
+static void test_the_bytes_stay_as_they_were(void **unused)
+{
+	static const char want[] =
+		"8bc42c6b6a7265637700000003000000000000000200000000000000070000000000000001166400"
+		"00000000000005000000000000000900000000000000010000000000000000000000000000"
+		"80a401000000000000040000002f612f62000200000000000000000000000a0000000000000014"
+		"000000000000001e00000000000000";
+	struct extent ranges[] = {{0, 10}, {20, 30}};
+	struct promise p = {.id = 7,
+			    .path = "/a/b",
+			    .patching = true,
+			    .shrunk = true,
+			    .on_server = true,
+			    .size = 100,
+			    .base_size = 5,
+			    .server_size = 9,
+			    .server_mtime = 1,
+			    .mtime = REMOTE_KEEP_MTIME,
+			    .mode = 0644,
+			    .dirty = {.v = ranges, .n = 2}};
+	struct buf b, hex;
+
+	(void)unused;
+	buf_init(&b, JOURNAL_RECORD_MAX);
+	buf_init(&hex, JOURNAL_RECORD_MAX);
+	assert_int_equal(record_promise(&b, &p), 0);
+	record_stamp(b.data, b.len, 3, 2);
+	for (size_t i = 0; i < b.len; i++)
+		buf_addf(&hex, "%02x", (unsigned char)b.data[i]);
+	assert_string_equal(buf_text(&hex), want);
+	buf_free(&hex);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mutations),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_the_bytes_stay_as_they_were),
 	};
 
 	return cmocka_run_group_tests_name("journal_format", tests, NULL, NULL);

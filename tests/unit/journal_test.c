@@ -59,6 +59,31 @@ static void test_every_field_comes_back(void **unused)
 	journal_close(j);
 }
 
+/* It needs no spool to hold. */
+static void test_a_rename_comes_back(void **unused)
+{
+	struct journal *j = kit_reopen(NULL);
+	struct promise p = {.id = 9, .path = "/to", .from = "/from", .mode = 0700}, *got;
+	size_t n;
+
+	(void)unused;
+	assert_int_equal(journal_promise(j, &p, true), 0);
+	j = kit_reopen(j);
+	assert_int_equal(journal_owed(j, &got, &n), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(got->path, "/to");
+	assert_string_equal(got->from, "/from");
+	assert_true(got->mode == 0700 && !got->litter);
+	promise_clear(got);
+	free(got);
+	p.from = "not/absolute";
+	assert_int_equal(journal_promise(j, &p, true), -EINVAL);
+	p.from = "/from";
+	p.litter = true;
+	assert_int_equal(journal_promise(j, &p, true), -EINVAL);
+	journal_close(j);
+}
+
 static void test_keeps_and_forgets(void **unused)
 {
 	struct journal *j = kit_reopen(NULL);
@@ -341,10 +366,11 @@ static void test_lost_journal_keeps_the_bytes(void **unused)
 	journal_close(j);
 }
 
-/* A name to be removed has no spool that could move. */
+/* Names to be removed and renames have no spool that could move. */
 static void test_all_of_another_directory_is_taken_over(void **unused)
 {
-	struct promise litter = {.id = 2, .path = "/.ftpfs-0123456789abcdef", .litter = true};
+	struct promise litter = {.id = 2, .path = "/.ftpfs-0123456789abcdef", .litter = true},
+		       rename = {.id = 4, .path = "/to", .from = "/from"};
 	struct journal *first, *second;
 
 	(void)unused;
@@ -354,11 +380,12 @@ static void test_all_of_another_directory_is_taken_over(void **unused)
 	assert_int_equal(journal_open_any(kit_cache, kit_target, &second), 0);
 	assert_int_equal(kit_promise(second, 1, "/one", 10, true), 0);
 	assert_int_equal(journal_promise(second, &litter, false), 0);
+	assert_int_equal(journal_promise(second, &rename, true), 0);
 	assert_int_equal(kit_promise(second, 3, "/three", 30, true), 0);
 	journal_close(second);
 	journal_close(first);
 	assert_int_equal(journal_open_any(kit_cache, kit_target, &first), 0);
-	assert_string_equal(kit_owed(first), "/one:10 /.ftpfs-0123456789abcdef:0 /three:30");
+	assert_string_equal(kit_owed(first), "/one:10 /.ftpfs-0123456789abcdef:0 /to:0 /three:30");
 	journal_close(first);
 }
 
@@ -366,6 +393,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_every_field_comes_back, kit_empty_cache),
+		cmocka_unit_test_setup(test_a_rename_comes_back, kit_empty_cache),
 		cmocka_unit_test_setup(test_keeps_and_forgets, kit_empty_cache),
 		cmocka_unit_test_setup(test_nothing_that_could_not_be_read, kit_empty_cache),
 		cmocka_unit_test_setup(test_private_and_readable, kit_empty_cache),
