@@ -79,6 +79,8 @@ enum {
 				       * written anew; one of which nothing holds is cut */
 };
 
+/* A file to be stored, and not names to be put in order. */
+bool promise_has_spool(const struct promise *p);
 /* Free what p owns, not p. */
 void promise_clear(struct promise *p);
 

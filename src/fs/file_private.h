@@ -1,6 +1,6 @@
 /* fs/file_private - what the rooms of open files share: file.c, state.c, spooled.c, resize.c,
  * remove.c, commit.c, store.c, temp.c, proof.c, patch.c, copy.c, promise.c, writeback.c, recover.c,
- * reader.c, xattr.c and version.c.
+ * recover_check.c, reader.c, xattr.c and version.c.  aside.c borrows.
  */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
@@ -106,8 +106,8 @@ void promise_kept_locked(struct file *f) REQUIRES(f->lock);
 void promise_litter(struct files *files, char *path, uint64_t *id);
 void promise_no_litter(struct files *files, uint64_t id);
 
-/* recover.c: before a file that an earlier process promised is stored: is the server's file what it
- * was then?  0: go on. */
+/* recover_check.c: before a file that an earlier process promised is stored: is the server's file
+ * what it was then?  0: go on. */
 int recover_check(struct file *f, const struct opctx *ctx);
 
 struct commit; /* below */

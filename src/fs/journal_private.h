@@ -55,8 +55,6 @@ bool record_read(const unsigned char *bytes, size_t n, struct record *out);
 bool record_proves_damage(const unsigned char *bytes, size_t n, uint64_t seq);
 /* A copy that owns its memory.  -ENOMEM. */
 int record_to_promise(const struct record *r, struct promise *out);
-/* Are there bytes on this disk that belong to it? */
-bool promise_has_spool(const struct promise *p);
 
 /* ---- directories ---- */
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aside.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/path.h"
@@ -134,8 +135,8 @@ static int take_up(struct fs *fs, struct node *n, const struct promise *p)
 	return rc;
 }
 
-/* Ours alone: the name is random, and nobody was ever shown it.  -ENOENT: not there, or not yet:
- * the server may still have the command before it that the killed process sent last. */
+/* Ours alone: the name is random.  -ENOENT: not there, or not yet: the server may still have the
+ * command before it that the killed process sent last. */
 static int remove_litter(struct fs *fs, const struct promise *p, bool last, const struct opctx *ctx)
 {
 	int rc = remote_remove(fs->conf.remote, p->path, ctx);
@@ -159,6 +160,49 @@ static void remove_late(struct fs *fs, const struct promise *v, size_t n, const 
 		waited = true;
 		remove_litter(fs, &v[i], true, ctx);
 	}
+}
+
+/* Is there one that must be looked at again? */
+static bool settle_once(struct fs *fs, struct promise *v, size_t n, bool last,
+			const struct opctx *ctx)
+{
+	bool left = false, renamed;
+
+	for (size_t i = 0; i < n; i++) {
+		int rc = v[i].from && v[i].id ? aside_settle(fs, &v[i], last, &renamed, ctx) : 0;
+
+		if (rc == 0 && v[i].from && v[i].id) {
+			journal_done(fs->files.journal, v[i].id);
+			v[i].id = 0;
+		}
+		left |= rc != 0;
+		if (rc && last)
+			log_error("%s: a rename of %s over it broke off earlier, and this cannot "
+				  "be settled now: %s; the next mount tries again",
+				  v[i].path, v[i].from, strerror(-rc));
+	}
+	return left;
+}
+
+/* Before anything is looked up.  The root was listed already. */
+static void put_names_in_order(struct fs *fs, struct promise *v, size_t n, const struct opctx *ctx)
+{
+	size_t names = 0;
+
+	for (size_t i = 0; i < n; i++)
+		names += !promise_has_spool(&v[i]);
+	if (!names)
+		return;
+	if (settle_once(fs, v, n, false, ctx)) {
+		version_pause(ctx, LATE);
+		settle_once(fs, v, n, true, ctx);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (v[i].litter && remove_litter(fs, &v[i], false, ctx) == 0)
+			v[i].id = 0;
+	mutex_lock(&fs->tree.lock);
+	tree_expire_locked(&fs->tree, fs_root(fs));
+	mutex_unlock(&fs->tree.lock);
 }
 
 /* Of a file that is gone nothing but a whole one is shown: known before the kernel asks. */
@@ -219,13 +263,15 @@ static int by_path(const void *a, const void *b)
 static int drop_superseded(struct fs *fs, struct promise *v, size_t n)
 {
 	struct promise **sorted = calloc(n + 1, sizeof(struct promise *));
+	size_t files = 0;
 
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		sorted[i] = &v[i];
-	qsort(sorted, n, sizeof(struct promise *), by_path);
-	for (size_t i = 0; i + 1 < n; i++) {
+		if (promise_has_spool(&v[i]))
+			sorted[files++] = &v[i];
+	qsort(sorted, files, sizeof(struct promise *), by_path);
+	for (size_t i = 0; i + 1 < files; i++) {
 		if (strcmp(sorted[i]->path, sorted[i + 1]->path) != 0)
 			continue;
 		journal_done(fs->files.journal, sorted[i]->id);
@@ -244,10 +290,11 @@ int recover_all(struct fs *fs, const struct opctx *ctx)
 
 	if (rc)
 		return rc;
+	put_names_in_order(fs, v, n, ctx);
 	if ((rc = drop_superseded(fs, v, n)) != 0)
 		left = n;
 	for (size_t i = 0; i < n; i++)
-		files += !v[i].litter && v[i].id;
+		files += promise_has_spool(&v[i]) && v[i].id;
 	if (files)
 		log_warn("%zu files that were written earlier are not on the server yet, and are "
 			 "stored now",
@@ -255,12 +302,10 @@ int recover_all(struct fs *fs, const struct opctx *ctx)
 	for (size_t i = 0; i < n; i++) {
 		int one = rc;
 
-		if (rc == 0 && v[i].litter) {
-			if (remove_litter(fs, &v[i], false, ctx) == 0)
-				v[i].id = 0;
-		} else if (rc == 0 && v[i].id) {
+		if (!promise_has_spool(&v[i]))
+			continue;
+		if (rc == 0 && v[i].id)
 			one = recover_one(fs, &v[i], ctx);
-		}
 		if (one) {
 			left++;
 			log_error("%s: what was written to it earlier cannot be stored now: %s; it "

@@ -1,14 +1,11 @@
 /* fs/rename - rename(2): the rules of POSIX checked here, the rest left to the server. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "aside.h"
 #include "base/path.h"
-#include "fs/commit.h"
 #include "fs/prefetch.h"
-#include "rename.h"
 
 /* Is n equal to dir or below it? */
 static bool below(const struct node *n, const struct node *dir)
@@ -91,60 +88,6 @@ static int settle_open_files(struct fs *fs, struct node *source, const struct op
 	return err;
 }
 
-/* A server that does not rename over a directory: it is empty, so nothing is lost by making way. */
-static int replace_dir(struct fs *fs, const struct move *m, const char *from, const char *to,
-		       int err, const struct opctx *ctx)
-{
-	struct remote *r = fs->conf.remote;
-
-	if (fs_rmdir_on_server(fs, to, ctx))
-		return fs_why_not_removed(fs, m->target, err, ctx);
-	err = remote_rename(r, from, to, m->how, ctx);
-	if (err && !remote_link_error(err))
-		remote_mkdir(r, to, ctx);
-	return err;
-}
-
-/* Whoever interrupts us does not want the old file to be lost. */
-static void put_back(struct fs *fs, const char *aside, const char *to)
-{
-	struct opctx ctx = opctx_for(fs->files.timeout);
-
-	if (remote_rename(fs->conf.remote, aside, to, RENAME_KEEP_TARGET, &ctx) != 0)
-		log_error("%s, as it was, is called %s on the server: it could not be renamed back",
-			  to, aside);
-}
-
-/* A server that does not rename over a file: the old one steps aside, and comes back if need be.
- * Here and not below the seam, since each step can then be repeated on its own after a lost
- * connection, and the old file never has a name that is not known to be ours. */
-static int replace_file(struct fs *fs, const struct move *m, const char *from, const char *to,
-			const struct opctx *ctx)
-{
-	struct remote *r = fs->conf.remote;
-	struct buf aside;
-	int err;
-
-	buf_init(&aside, 2 * PATH_LIMIT);
-	path_parent(&aside, to);
-	if (aside.len > 1)
-		buf_adds(&aside, "/");
-	/* Not a temporary's name: for a moment it is somebody's only copy, and must show. */
-	buf_addf(&aside, COMMIT_TEMP_PREFIX "old-%016" PRIx64, m->target->ino);
-	err = buf_error(&aside);
-	if (!err)
-		err = remote_rename(r, to, buf_text(&aside), RENAME_KEEP_TARGET, ctx);
-	if (!err) {
-		err = remote_rename(r, from, to, RENAME_KEEP_TARGET, ctx);
-		if (err)
-			put_back(fs, buf_text(&aside), to);
-		else if (remote_remove(r, buf_text(&aside), ctx) != 0)
-			log_warn("%s, the old %s, is left on the server", buf_text(&aside), to);
-	}
-	buf_free(&aside);
-	return err;
-}
-
 static int ask_server(struct fs *fs, const struct move *m, const struct opctx *ctx)
 {
 	struct buf from, to;
@@ -157,12 +100,9 @@ static int ask_server(struct fs *fs, const struct move *m, const struct opctx *c
 		err = tree_child_path(&fs->tree, m->to, m->new_name, &to);
 	if (!err)
 		err = remote_rename(fs->conf.remote, buf_text(&from), buf_text(&to), m->how, ctx);
-	if (err && m->target && !remote_link_error(err) && err != -EINTR && err != -ETIMEDOUT) {
-		if (m->target->dir)
-			err = replace_dir(fs, m, buf_text(&from), buf_text(&to), err, ctx);
-		else if (err == -EEXIST && m->target_on_server)
-			err = replace_file(fs, m, buf_text(&from), buf_text(&to), ctx);
-	}
+	if (err && m->target && !remote_link_error(err) && err != -EINTR && err != -ETIMEDOUT &&
+	    (m->target->dir || (err == -EEXIST && m->target_on_server)))
+		err = aside_replace(fs, m, buf_text(&from), buf_text(&to), err, ctx);
 	buf_free(&from);
 	buf_free(&to);
 	return err;

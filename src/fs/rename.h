@@ -1,4 +1,4 @@
-/* fs/rename - what rename.c and rename_alone.c share. */
+/* fs/rename - what rename.c, rename_alone.c and aside.c share. */
 #ifndef FTPFS_FS_RENAME_H
 #define FTPFS_FS_RENAME_H
 

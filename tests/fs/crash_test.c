@@ -32,7 +32,7 @@ enum {
 	OPS = 24,
 	PROCESSES = 16, /* most of the time is waited for */
 	STRIDE_BIG = 7, /* of a big file the steps are many, and alike */
-	SEEDS = 3,
+	SEEDS = 4,
 };
 
 static uint64_t first_seed = 1, last_seed = SEEDS, only_kill;
@@ -51,7 +51,9 @@ static struct crash_conf conf_of(uint64_t seed, bool back)
 			   .no_append = seed % 3 == 0,
 			   .no_copy = seed % 3 != 0,
 			   .no_stat = seed % 7 == 6,
-			   .no_set_mtime = seed % 11 == 10},
+			   .no_set_mtime = seed % 11 == 10,
+			   /* atomic=on stores nothing there */
+			   .no_rename_over = seed % 5 == 4 && seed % 4 != 3},
 	};
 }
 
