@@ -48,6 +48,8 @@ struct space {
 	uint64_t total, free; /* bytes */
 };
 
+enum remote_attr { REMOTE_MODE, REMOTE_MTIME };
+
 #define REMOTE_KEEP_MODE  (-1)
 #define REMOTE_KEEP_MTIME INT64_MIN
 
@@ -57,7 +59,8 @@ struct settle {
 	enum hash_kind hash; /* to be told, too; HASH_NONE */
 	int64_t hashed;	     /* bytes that the server has to read for it, and is given time for */
 	bool done; /* out, of stream_finish(): the rest is what remote_settle() would give */
-	struct entry entry;   /* no strings in it */
+	bool mode_refused, mtime_refused; /* out: it was to be applied, and was not */
+	struct entry entry;		  /* no strings in it */
 	struct digest digest; /* of the kind that was asked for; HASH_NONE: it was not told */
 };
 
@@ -107,6 +110,10 @@ struct remote_ops {
 	int (*set_mtime)(struct remote *r, const char *path, int64_t mtime,
 			 const struct opctx *ctx);
 	int (*set_mode)(struct remote *r, const char *path, uint32_t mode, const struct opctx *ctx);
+	/* Will it set that of a file?  0; -EOPNOTSUPP: it has no command for it; -EAGAIN: it has
+	 * not said, and was not seen to do or refuse it yet.  Asks nobody, and may change with
+	 * every answer. */
+	int (*can_set)(struct remote *r, enum remote_attr what);
 	int (*symlink)(struct remote *r, const char *target, const char *path,
 		       const struct opctx *ctx);
 	/* Appends the target as the mount may show it (path_contain_link()). -EINVAL: not a link.
@@ -119,8 +126,7 @@ struct remote_ops {
 	/* What a finished upload is, in one flight: applies mode and mtime (when not
 	 * REMOTE_KEEP_...), then asks for size and time, and for its hash.  s->entry has HAVE_SIZE
 	 * unless the server has no way to tell, and no strings.  A mode, time or hash that the
-	 * server refuses is not an error here; what is known is told by entry.have and digest.kind.
-	 */
+	 * server refuses is not an error here: mode_refused, mtime_refused and digest.kind tell. */
 	int (*settle)(struct remote *r, const char *path, struct settle *s,
 		      const struct opctx *ctx);
 	/* The best hash that this server can be asked for, as far as it has said; HASH_NONE.  Asks
@@ -206,6 +212,7 @@ int remote_rename(struct remote *r, const char *from, const char *to, enum if_ex
 		  const struct opctx *ctx);
 int remote_set_mtime(struct remote *r, const char *path, int64_t mtime, const struct opctx *ctx);
 int remote_set_mode(struct remote *r, const char *path, uint32_t mode, const struct opctx *ctx);
+int remote_can_set(struct remote *r, enum remote_attr what);
 int remote_symlink(struct remote *r, const char *target, const char *path, const struct opctx *ctx);
 int remote_readlink(struct remote *r, const char *path, struct buf *out, const struct opctx *ctx);
 int remote_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx);

@@ -203,9 +203,14 @@ int file_truncate(struct files *f, struct node *n, int64_t size, const struct op
 /* Allocate [at, at+len): grows the file when it is shorter (never shrinks). */
 int file_allocate(struct handle *h, int64_t at, int64_t len, const struct opctx *ctx);
 /* If the file has changes that are not on the server yet, note the value for its commit and return
- * 1; otherwise 0 and the caller sets it on the server. */
-int file_defer_mtime(struct files *f, struct node *n, int64_t mtime);
-int file_defer_mode(struct files *f, struct node *n, uint32_t mode);
+ * 1; otherwise 0 and the caller sets it on the server.  -EOPNOTSUPP: the server is known not to set
+ * that; of a time that is `now` nothing is noted then, and 1 returned, since the bytes will have
+ * it.  Where it is not known, the file is stored first, and then it is 0, or the error of that: so
+ * nothing is noted that would be refused when nobody is left to tell.  A mode that is set before
+ * the first byte of a new file is noted anyway, as that which it was created with. */
+int file_defer_mtime(struct files *f, struct node *n, int64_t mtime, bool now,
+		     const struct opctx *ctx);
+int file_defer_mode(struct files *f, struct node *n, uint32_t mode, const struct opctx *ctx);
 /* Before its name changes: the server gets every change.  For a directory the caller asks for each
  * open file below it. */
 int file_before_rename(struct files *f, struct node *n, const struct opctx *ctx);

@@ -86,6 +86,8 @@ static void publish_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 	if ((e->have & HAVE_MODE) && f->want_mode == REMOTE_KEEP_MODE) {
 		n->mode = e->mode;
 		n->have |= HAVE_MODE;
+	} else if (c->mode_refused && f->want_mode == REMOTE_KEEP_MODE) {
+		n->have = (uint8_t)(n->have & ~HAVE_MODE);
 	}
 	node_clear(n, NODE_LOCAL);
 	n->fresh_until = clock_monotonic() + t->ttl;
@@ -95,10 +97,23 @@ static void publish_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 	mutex_unlock(&t->lock);
 }
 
+/* Who set it may be gone: an earlier process promised it, or the server had said that it can. */
+static void log_refused(const struct commit *c)
+{
+	if (c->mtime_refused && c->mtime != REMOTE_KEEP_MTIME)
+		log_warn("%s: stored, but the server did not take its time", buf_text(&c->path));
+	/* A new file has a mode, too, which nobody may have asked for. */
+	if (c->mode_refused && c->mode != REMOTE_KEEP_MODE &&
+	    remote_can_set(c->files->remote, REMOTE_MODE) == 0)
+		log_warn("%s: stored, but the server did not take mode %04o", buf_text(&c->path),
+			 (unsigned)c->mode & 07777);
+}
+
 void commit_stored_locked(struct commit *c, struct file *f)
 {
 	bool moved = f->writes != c->writes;
 
+	log_refused(c);
 	if (!moved) {
 		f->want_mtime = REMOTE_KEEP_MTIME;
 		f->want_mode = REMOTE_KEEP_MODE;

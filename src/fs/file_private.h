@@ -134,6 +134,7 @@ struct commit {
 	int64_t touched;     /* when its content was changed last; REMOTE_KEEP_MTIME: it was not */
 	bool aside; /* a new file, too, is sent to a temporary sibling: it is not complete yet */
 	struct entry settled;
+	bool mode_refused, mtime_refused;
 	struct digest sent;   /* of the spool, to be compared with the server's; HASH_NONE */
 	int64_t progress;     /* monotonic ns: when the server last took something new */
 	int64_t furthest;     /* most bytes of the file that any try has sent */

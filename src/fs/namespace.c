@@ -355,8 +355,11 @@ static struct node *enter_local(struct fs *fs, struct node *dir, const char *nam
 	struct entry e = {.type = ENTRY_FILE,
 			  .mode = mode & 07777,
 			  .mtime = clock_realtime(),
-			  .have = HAVE_SIZE | HAVE_MTIME | HAVE_EXACT_MTIME | HAVE_MODE};
+			  .have = HAVE_SIZE | HAVE_MTIME | HAVE_EXACT_MTIME};
 	struct node *n = NULL;
+
+	if (remote_can_set(fs->conf.remote, REMOTE_MODE) != -EOPNOTSUPP)
+		e.have |= HAVE_MODE;
 
 	mutex_lock(&fs->tree.lock);
 	*err = dir->flags & NODE_UNLINKED ? -ENOENT : -EEXIST;

@@ -29,7 +29,8 @@ static void settle_time_locked(struct file *f) REQUIRES(f->lock)
 {
 	struct tree *t = f->files->tree;
 
-	if (!f->files->back || f->want_mtime != REMOTE_KEEP_MTIME || !f->touched)
+	if (!f->files->back || f->want_mtime != REMOTE_KEEP_MTIME || !f->touched ||
+	    remote_can_set(f->files->remote, REMOTE_MTIME) == -EOPNOTSUPP)
 		return;
 	mutex_lock(&t->lock);
 	f->want_mtime = f->node->mtime;

@@ -122,6 +122,13 @@ int proof_judge(struct commit *c, const struct settle *s)
 
 /* ---- the whole of it ---- */
 
+static void take(struct commit *c, const struct settle *s)
+{
+	c->settled = s->entry;
+	c->mode_refused = s->mode_refused;
+	c->mtime_refused = s->mtime_refused;
+}
+
 int proof_settle(struct commit *c, const char *path, struct settle *s)
 {
 	int rc;
@@ -129,7 +136,7 @@ int proof_settle(struct commit *c, const char *path, struct settle *s)
 	if (c->mtime != REMOTE_KEEP_MTIME)
 		atomic_store(&c->file->own_mtime, c->mtime);
 	rc = remote_settle(c->files->remote, path, s, c->ctx);
-	c->settled = s->entry;
+	take(c, s);
 	return rc;
 }
 
@@ -140,7 +147,7 @@ int proof_take(struct commit *c, struct settle *s)
 	int rc = 0;
 
 	if (s->done) {
-		c->settled = s->entry;
+		take(c, s);
 	} else {
 		proof_of_spool(c, s);
 		rc = proof_settle(c, path, s);

@@ -100,41 +100,96 @@ int file_allocate(struct handle *h, int64_t at, int64_t len, const struct opctx 
 	return rc;
 }
 
-/* 1: noted for the commit to come. */
-static int defer(struct files *files, struct node *n, int64_t mtime, int64_t mode)
+/* ---- attributes that wait ---- */
+
+/* What somebody sets; REMOTE_KEEP_... */
+struct wish {
+	int64_t mtime, mode;
+	bool now; /* the time is now */
+};
+
+/* Does the commit to come set it?  Else -EOPNOTSUPP, or -EAGAIN where nobody knows. */
+static int will_be_set_locked(const struct file *f, const struct wish *w) REQUIRES(f->lock)
+{
+	struct remote *r = f->files->remote;
+	int rc;
+
+	if (f->state == FILE_ORPHAN)
+		return 0;
+	if (w->mtime != REMOTE_KEEP_MTIME) {
+		rc = remote_can_set(r, REMOTE_MTIME);
+		return rc == -EAGAIN && w->now ? 0 : rc;
+	}
+	/* It was created this moment, with a mode that is not refused either: rsync's mkstemp(3),
+	 * say, and fchmod(2), without which it would not go on. */
+	if (!f->stored.on_server && f->spool->size == 0)
+		return 0;
+	return remote_can_set(r, REMOTE_MODE);
+}
+
+static void note_locked(struct file *f, const struct wish *w) REQUIRES(f->lock)
+{
+	if (w->mtime != REMOTE_KEEP_MTIME)
+		f->want_mtime = w->mtime;
+	if (w->mode != REMOTE_KEEP_MODE)
+		f->want_mode = w->mode;
+	promise_follow_locked(f);
+}
+
+static int defer_locked(struct file *f, const struct wish *w, const struct opctx *ctx)
+	REQUIRES(f->lock)
+{
+	if (f->state != FILE_CLEAN) {
+		int rc = will_be_set_locked(f, w);
+
+		if (rc == 0)
+			note_locked(f, w);
+		/* The bytes are yet to come there, and their time is when they do. */
+		if (rc == 0 || (rc == -EOPNOTSUPP && w->now))
+			return 1;
+		/* Stored, it is a file like any other: the server answers whoever sets it. */
+		if (rc == -EAGAIN) {
+			mutex_unlock(&f->lock);
+			rc = commit_file(f, ctx);
+			mutex_lock(&f->lock);
+		}
+		if (rc)
+			return rc;
+	}
+	/* The caller sets it by name; readers must not take that for somebody's change. */
+	if (w->mtime != REMOTE_KEEP_MTIME) {
+		atomic_store(&f->own_mtime, w->mtime);
+		/* It may succeed, or fail, or do both. */
+		f->stored.mtime = REMOTE_KEEP_MTIME;
+	}
+	return 0;
+}
+
+static int defer(struct files *files, struct node *n, const struct wish *w, const struct opctx *ctx)
 {
 	struct file *f = file_of(files, n);
-	int noted = 1;
+	int rc;
 
 	if (!f)
 		return 0;
 	mutex_lock(&f->lock);
-	if (f->state == FILE_CLEAN) {
-		noted = 0;
-		/* The caller sets it by name; readers must not take that for somebody's change. */
-		if (mtime != REMOTE_KEEP_MTIME) {
-			atomic_store(&f->own_mtime, mtime);
-			/* It may succeed, or fail, or do both. */
-			f->stored.mtime = REMOTE_KEEP_MTIME;
-		}
-	} else {
-		if (mtime != REMOTE_KEEP_MTIME)
-			f->want_mtime = mtime;
-		if (mode != REMOTE_KEEP_MODE)
-			f->want_mode = mode;
-		promise_follow_locked(f);
-	}
+	rc = defer_locked(f, w, ctx);
 	mutex_unlock(&f->lock);
 	file_put(f);
-	return noted;
+	return rc;
 }
 
-int file_defer_mtime(struct files *files, struct node *n, int64_t mtime)
+int file_defer_mtime(struct files *files, struct node *n, int64_t mtime, bool now,
+		     const struct opctx *ctx)
 {
-	return defer(files, n, mtime, REMOTE_KEEP_MODE);
+	struct wish w = {.mtime = mtime, .mode = REMOTE_KEEP_MODE, .now = now};
+
+	return defer(files, n, &w, ctx);
 }
 
-int file_defer_mode(struct files *files, struct node *n, uint32_t mode)
+int file_defer_mode(struct files *files, struct node *n, uint32_t mode, const struct opctx *ctx)
 {
-	return defer(files, n, REMOTE_KEEP_MTIME, mode);
+	struct wish w = {.mtime = REMOTE_KEEP_MTIME, .mode = mode};
+
+	return defer(files, n, &w, ctx);
 }

@@ -48,7 +48,7 @@ static int remote_mode(struct fs *fs, struct node *n, uint32_t mode, const struc
 
 static int set_mode(struct fs *fs, struct node *n, uint32_t mode, const struct opctx *ctx)
 {
-	int deferred = n->type == ENTRY_FILE ? file_defer_mode(&fs->files, n, mode) : 0;
+	int deferred = n->type == ENTRY_FILE ? file_defer_mode(&fs->files, n, mode, ctx) : 0;
 	int err = deferred < 0 ? deferred : deferred ? 0 : remote_mode(fs, n, mode, ctx);
 
 	mutex_lock(&fs->tree.lock);
@@ -112,7 +112,8 @@ static bool keep_ourselves(const struct node *n, int err)
 static int set_mtime(struct fs *fs, struct node *n, int64_t mtime, bool to_now,
 		     const struct opctx *ctx)
 {
-	int deferred = n->type == ENTRY_FILE ? file_defer_mtime(&fs->files, n, mtime) : 0;
+	int deferred = n->type == ENTRY_FILE ? file_defer_mtime(&fs->files, n, mtime, to_now, ctx)
+					     : 0;
 	int err = deferred < 0 ? deferred : deferred ? 0 : remote_mtime(fs, n, mtime, ctx);
 
 	mutex_lock(&fs->tree.lock);

@@ -222,6 +222,15 @@ int ftp_set_mode(struct remote *r, const char *path, uint32_t mode, const struct
 	return exchange_end(&x, rc);
 }
 
+int ftp_can_set(struct remote *r, enum remote_attr what)
+{
+	static const int ANSWERS[] = {[UNTRIED] = -EAGAIN, [YES] = 0, [NO] = -EOPNOTSUPP};
+	struct caps caps;
+
+	pool_caps(((struct remote_ftp *)r)->pool, &caps);
+	return ANSWERS[what == REMOTE_MTIME ? mtime_known(&caps) : caps.known[CAP_SITE_CHMOD]];
+}
+
 /* ---- links ---- */
 
 /* SITE SYMLINK takes two words: a name with a space cannot be said. */

@@ -109,6 +109,7 @@ int ftp_rename(struct remote *r, const char *from, const char *to, enum if_exist
 	       const struct opctx *ctx);
 int ftp_set_mtime(struct remote *r, const char *path, int64_t mtime, const struct opctx *ctx);
 int ftp_set_mode(struct remote *r, const char *path, uint32_t mode, const struct opctx *ctx);
+int ftp_can_set(struct remote *r, enum remote_attr what);
 int ftp_symlink(struct remote *r, const char *target, const char *path, const struct opctx *ctx);
 int ftp_readlink(struct remote *r, const char *path, struct buf *out, const struct opctx *ctx);
 int ftp_copy(struct remote *r, const char *from, const char *to, const struct opctx *ctx);

@@ -18,6 +18,13 @@ enum mtime_way mtime_way(const struct caps *c)
 	return MTIME_NONE;
 }
 
+enum tristate mtime_known(const struct caps *c)
+{
+	enum mtime_way way = mtime_way(c);
+
+	return way == MTIME_NONE ? NO : (enum tristate)c->known[CAP_OF[way]];
+}
+
 int mtime_command(enum mtime_way way, int64_t mtime, const char *arg, struct buf *line)
 {
 	static const char *const VERBS[] = {"MFMT", "MDTM", "SITE UTIME"};

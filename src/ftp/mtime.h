@@ -9,6 +9,8 @@ enum mtime_way { MTIME_MFMT, MTIME_MDTM, MTIME_UTIME, MTIME_NONE };
 
 /* The best way that is not known to fail. */
 enum mtime_way mtime_way(const struct caps *c);
+/* Is there one?  YES, NO, or UNTRIED. */
+enum tristate mtime_known(const struct caps *c);
 /* Appends the command line. */
 int mtime_command(enum mtime_way way, int64_t mtime, const char *arg, struct buf *line);
 /* Judges the reply, and remembers a way that works. */

@@ -51,6 +51,7 @@ static const struct remote_ops OPS = {
 	.rename = ftp_rename,
 	.set_mtime = ftp_set_mtime,
 	.set_mode = ftp_set_mode,
+	.can_set = ftp_can_set,
 	.symlink = ftp_symlink,
 	.readlink = ftp_readlink,
 	.copy = ftp_copy,

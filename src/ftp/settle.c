@@ -44,7 +44,7 @@ void settling_answer(void *settling, size_t i, const struct reply *r)
 		p->mode_set = r->code / 100 == 2;
 		break;
 	case SETTLE_MTIME:
-		p->mtime_refused = !mtime_accepted(caps, p->way, r->code);
+		p->mtime_set = mtime_accepted(caps, p->way, r->code);
 		break;
 	case SETTLE_MLST:
 		p->code = r->code;
@@ -105,17 +105,20 @@ int settling_end(struct settling *p)
 
 	p->x->s->patience = 0;
 	entry_clear(&s->entry);
+	s->mtime_refused = s->mtime != REMOTE_KEEP_MTIME && !p->mtime_set;
 	/* No way to set a time is known yet: the way that works is found once per server. */
-	if (p->mtime_refused && mtime_set(p->x, s->mtime) == 0) {
+	if (s->mtime_refused && p->way != MTIME_NONE && mtime_set(p->x, s->mtime) == 0) {
 		s->entry.mtime = s->mtime;
 		s->entry.have |= HAVE_MTIME | HAVE_EXACT_MTIME;
+		s->mtime_refused = false;
 	}
 	if (p->code == 550)
 		return -ENOENT;
+	s->mode_refused = s->mode != REMOTE_KEEP_MODE && !p->mode_set;
 	if (p->mode_set) {
 		s->entry.mode = mode;
 		s->entry.have |= HAVE_MODE;
-	} else if (s->mode != REMOTE_KEEP_MODE) {
+	} else if (s->mode_refused) {
 		log_debug("%s: the server did not take mode %04o", buf_text(&p->x->path), mode);
 	}
 	return p->x->s->broken ? -ECONNRESET : 0;

@@ -24,7 +24,7 @@ struct settling {
 	struct hash_way hash;
 	enum settle_kind kinds[SETTLE_KINDS];
 	size_t n;
-	bool mode_set, mtime_refused;
+	bool mode_set, mtime_set;
 	int code; /* of the command that tells the size */
 };
 

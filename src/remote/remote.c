@@ -109,6 +109,11 @@ int remote_set_mode(struct remote *r, const char *path, uint32_t mode, const str
 	return r->ops->set_mode(r, path, mode, ctx);
 }
 
+int remote_can_set(struct remote *r, enum remote_attr what)
+{
+	return r->ops->can_set(r, what);
+}
+
 int remote_symlink(struct remote *r, const char *target, const char *path, const struct opctx *ctx)
 {
 	return r->ops->symlink(r, target, path, ctx);

@@ -322,6 +322,11 @@ static int retry_settle(struct remote *r, const char *path, struct settle *s,
 	return rc;
 }
 
+static int retry_can_set(struct remote *r, enum remote_attr what)
+{
+	return remote_can_set(((struct retry *)r)->inner, what);
+}
+
 static enum hash_kind retry_hash_kind(struct remote *r)
 {
 	return remote_hash_kind(((struct retry *)r)->inner);
@@ -362,6 +367,7 @@ static const struct remote_ops retry_ops = {
 	.rename = retry_rename,
 	.set_mtime = retry_set_mtime,
 	.set_mode = retry_set_mode,
+	.can_set = retry_can_set,
 	.symlink = retry_symlink,
 	.readlink = retry_readlink,
 	.copy = retry_copy,

@@ -173,6 +173,11 @@ static int trace_settle(struct remote *r, const char *path, struct settle *s,
 		      remote_settle(inner_of(r), path, s, ctx), began);
 }
 
+static int trace_can_set(struct remote *r, enum remote_attr what)
+{
+	return remote_can_set(inner_of(r), what);
+}
+
 static enum hash_kind trace_hash_kind(struct remote *r)
 {
 	return remote_hash_kind(inner_of(r));
@@ -207,6 +212,7 @@ static const struct remote_ops trace_ops = {
 	.rename = trace_rename,
 	.set_mtime = trace_set_mtime,
 	.set_mode = trace_set_mode,
+	.can_set = trace_can_set,
 	.symlink = trace_symlink,
 	.readlink = trace_readlink,
 	.copy = trace_copy,

@@ -136,6 +136,11 @@ static int fault_settle(struct remote *r, const char *path, struct settle *s,
 	SPOIL(r, FAULT_SETTLE, remote_settle(inner_of(r), path, s, ctx));
 }
 
+static int fault_can_set(struct remote *r, enum remote_attr what)
+{
+	return remote_can_set(inner_of(r), what);
+}
+
 static enum hash_kind fault_hash_kind(struct remote *r)
 {
 	return remote_hash_kind(inner_of(r));
@@ -338,6 +343,7 @@ static const struct remote_ops fault_ops = {
 	.rename = fault_rename,
 	.set_mtime = fault_set_mtime,
 	.set_mode = fault_set_mode,
+	.can_set = fault_can_set,
 	.symlink = fault_symlink,
 	.readlink = fault_readlink,
 	.copy = fault_copy,

@@ -181,7 +181,8 @@ static int op_set_mtime(struct remote *r, const char *path, int64_t mtime, const
 		return rc;
 	mutex_lock(&m->lock);
 	rc = mem_find_locked(m, path, &n);
-	if (!rc && (m->traits.no_set_mtime || n->type != ENTRY_FILE))
+	m->tried[REMOTE_MTIME] |= !rc && n->type == ENTRY_FILE;
+	if (!rc && (m->traits.no_set_mtime || m->refusing || n->type != ENTRY_FILE))
 		rc = -EOPNOTSUPP;
 	if (!rc)
 		n->mtime = mem_whole_second(mtime);
@@ -199,12 +200,28 @@ static int op_set_mode(struct remote *r, const char *path, uint32_t mode, const 
 		return rc;
 	mutex_lock(&m->lock);
 	rc = mem_find_locked(m, path, &n);
-	if (!rc && m->traits.no_modes)
+	m->tried[REMOTE_MODE] |= !rc;
+	if (!rc && (m->traits.no_modes || m->refusing))
 		rc = -EOPNOTSUPP;
 	if (!rc)
 		n->mode = mode & 07777;
 	mutex_unlock(&m->lock);
 	return rc;
+}
+
+static int op_can_set(struct remote *r, enum remote_attr what)
+{
+	struct mem_server *m = server_of(r);
+	bool cannot = what == REMOTE_MTIME ? m->traits.no_set_mtime : m->traits.no_modes;
+	bool tried;
+
+	mutex_lock(&m->lock);
+	tried = m->tried[what];
+	cannot |= m->refusing && tried;
+	mutex_unlock(&m->lock);
+	if (m->traits.untold && !tried)
+		return -EAGAIN;
+	return cannot ? -EOPNOTSUPP : 0;
 }
 
 static int op_symlink(struct remote *r, const char *target, const char *path,
@@ -312,10 +329,10 @@ static int op_settle(struct remote *r, const char *path, struct settle *s, const
 
 	if (rc)
 		return rc;
-	if (s->mode != REMOTE_KEEP_MODE)
-		op_set_mode(r, path, (uint32_t)s->mode, ctx);
-	if (s->mtime != REMOTE_KEEP_MTIME)
-		op_set_mtime(r, path, s->mtime, ctx);
+	s->mode_refused = s->mode != REMOTE_KEEP_MODE &&
+			  op_set_mode(r, path, (uint32_t)s->mode, ctx) != 0;
+	s->mtime_refused = s->mtime != REMOTE_KEEP_MTIME &&
+			   op_set_mtime(r, path, s->mtime, ctx) != 0;
 	rc = mem_stat(m, path, &s->entry);
 	if (!rc)
 		entry_clear(&s->entry);
@@ -352,6 +369,7 @@ static const struct remote_ops mem_ops = {
 	.rename = op_rename,
 	.set_mtime = op_set_mtime,
 	.set_mode = op_set_mode,
+	.can_set = op_can_set,
 	.symlink = op_symlink,
 	.readlink = op_readlink,
 	.copy = op_copy,
@@ -383,6 +401,14 @@ void mem_corrupt(struct mem_server *m, unsigned n)
 {
 	mutex_lock(&m->lock);
 	m->corrupt = n;
+	mutex_unlock(&m->lock);
+}
+
+void mem_refuse_attrs(struct mem_server *m)
+{
+	mutex_lock(&m->lock);
+	m->refusing = true;
+	m->tried[REMOTE_MODE] = m->tried[REMOTE_MTIME] = false;
 	mutex_unlock(&m->lock);
 }
 

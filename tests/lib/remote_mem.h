@@ -16,12 +16,13 @@
 /* What this server cannot do.  All false: the best of servers, except that it cannot set the time
  * of a directory (hardly any can). */
 struct mem_traits {
-	bool no_stat;	     /* stat: -EOPNOTSUPP */
-	bool coarse_times;   /* list: to the minute, mtime_slack says so */
-	bool no_modes;	     /* none shown, set_mode: -EOPNOTSUPP */
-	bool no_append;	     /* WRITE_APPEND: -EOPNOTSUPP */
-	bool no_patch;	     /* WRITE_PATCH: -EOPNOTSUPP */
-	bool no_set_mtime;   /* -EOPNOTSUPP for files too */
+	bool no_stat;	   /* stat: -EOPNOTSUPP */
+	bool coarse_times; /* list: to the minute, mtime_slack says so */
+	bool no_modes;	   /* none shown, set_mode: -EOPNOTSUPP */
+	bool no_append;	   /* WRITE_APPEND: -EOPNOTSUPP */
+	bool no_patch;	   /* WRITE_PATCH: -EOPNOTSUPP */
+	bool no_set_mtime; /* -EOPNOTSUPP for files too */
+	bool untold;	   /* whether modes and times can be set is not known before it is tried */
 	bool no_rename_over; /* rename onto an existing name: -EEXIST, whatever was asked */
 	bool sloppy;  /* DELE takes empty directories, RMD files, and MKD says yes to what exists */
 	bool no_copy; /* -EOPNOTSUPP */
@@ -53,6 +54,9 @@ int mem_make_dir(struct mem_server *m, const char *path);
 void mem_corrupt(struct mem_server *m, unsigned n);
 /* How often was a hash asked for? */
 unsigned mem_hashes_asked(struct mem_server *m);
+/* It could set modes and times, and now cannot.  can_set() goes on to say that it can until it is
+ * tried. */
+void mem_refuse_attrs(struct mem_server *m);
 int mem_remove(struct mem_server *m, const char *path); /* a file, a link, or an empty directory */
 /* Calls `each` for every name below `path`, parents first, without the server's lock. */
 void mem_walk(struct mem_server *m, const char *path,

@@ -21,6 +21,7 @@ struct mem_node {
 struct mem_server {
 	struct mutex lock;
 	struct mem_traits traits; /* constant */
+	bool refusing GUARDED_BY(lock), tried[REMOTE_MTIME + 1] GUARDED_BY(lock);
 	struct mem_node *root GUARDED_BY(lock);
 	bool patch_tried GUARDED_BY(lock); /* on a temporary file, as a client does */
 	unsigned corrupt GUARDED_BY(lock), hashes_asked GUARDED_BY(lock);
