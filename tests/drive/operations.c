@@ -391,6 +391,13 @@ static int do_set_mode(struct job *j)
 			       &j->ctx);
 }
 
+/* can_set mode|mtime */
+static int do_can_set(struct job *j)
+{
+	return remote_can_set(j->drive->remote,
+			      strcmp(j->argv[0], "mode") == 0 ? REMOTE_MODE : REMOTE_MTIME);
+}
+
 /* symlink TARGET PATH */
 static int do_symlink(struct job *j)
 {
@@ -460,6 +467,7 @@ static const struct op OPS[] = {
 	{"set_mtime", 2, do_set_mtime}, {"set_mode", 2, do_set_mode}, {"symlink", 2, do_symlink},
 	{"copy", 2, do_copy},		{"readlink", 1, do_readlink}, {"space", 0, do_space},
 	{"describe", 0, do_describe},	{"stats", 0, do_stats},	      {"advance", 1, do_advance},
+	{"can_set", 1, do_can_set},
 };
 
 const struct op *find_op(const char *name)

@@ -51,6 +51,7 @@ static struct crash_conf conf_of(uint64_t seed, bool back)
 			   .no_append = seed % 3 == 0,
 			   .no_copy = seed % 3 != 0,
 			   .no_stat = seed % 7 == 6,
+			   .untold = seed % 5 == 4,
 			   .no_set_mtime = seed % 11 == 10,
 			   /* atomic=on stores nothing there */
 			   .no_rename_over = seed % 5 == 4 && seed % 4 != 3},

@@ -69,6 +69,7 @@ static struct mem_traits random_traits(struct world *w)
 		.no_append = world_chance(w, 20),
 		.no_patch = world_chance(w, 20),
 		.no_set_mtime = world_chance(w, 15),
+		.untold = world_chance(w, 20),
 		.no_rename_over = world_chance(w, 10),
 		.sloppy = world_chance(w, 30),
 		.no_copy = world_chance(w, 20),

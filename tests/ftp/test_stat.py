@@ -145,6 +145,29 @@ def test_set_mtime_where_nothing_can():
         assert drive.said() == []
 
 
+@pytest.mark.parametrize("persona, told", [(PROFTPD, None), (PYFTPDLIB, None), (VSFTPD, "EAGAIN")],
+                         ids=lambda p: getattr(p, "name", p))
+def test_can_it_set_times(persona, told):
+    with mounted(persona, tree_of()) as (_, drive):
+        assert drive.error("can_set", "mtime") == told
+        drive.ok("settle", "/d/a", "600", T + 9)
+        drive.said()
+        drive.ok("can_set", "mtime")
+        drive.ok("can_set", "mode")
+        assert drive.said() == []
+
+
+def test_can_it_set_what_it_refused():
+    persona = but(INETUTILS, home=b"/")
+    with mounted(persona, tree_of()) as (server, drive):
+        server.reply("SITE CHMOD", "500 'SITE CHMOD': command not understood.")
+        assert drive.error("can_set", "mtime") == "EAGAIN"
+        assert drive.error("can_set", "mode") == "EAGAIN"
+        drive.ok("settle", "/d/a", "600", T + 9)
+        assert drive.error("can_set", "mtime") == "EOPNOTSUPP"
+        assert drive.error("can_set", "mode") == "EOPNOTSUPP"
+
+
 def test_set_mode():
     with mounted(PROFTPD, tree_of()) as (server, drive):
         drive.ok("set_mode", "/d/a", "640")

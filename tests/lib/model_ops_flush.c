@@ -46,7 +46,8 @@ static void set_meanwhile(void *arg)
 	struct fs_attr attr;
 	int rc;
 
-	if (!mode && w->rig->traits.no_set_mtime)
+	/* It is in the middle of being stored, which would have to end first. */
+	if (w->rig->traits.untold || (!mode && w->rig->traits.no_set_mtime))
 		return;
 	rc = fs_setattr(w->rig->fs, self->h->node, NULL, mode ? FS_SET_MODE : FS_SET_MTIME, &want,
 			&attr, &w->rig->ctx);
