@@ -161,3 +161,27 @@ def test_an_error_is_told_by_a_later_close(make):
     os.close(fd)
     assert (server.root / "file").read_bytes() == b"CONTENT"
     assert subprocess.run([FTPFS, "--sync", mount.path], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("write", ["through", "back"])
+def test_a_server_that_stores_no_times(make, tmp_path, write):
+    """Who sets one is told, whatever has been stored yet; the bytes are there all the same."""
+    server = make.server("vsftpd", extra="mdtm_write=NO")
+    mount = make.mount(server, write=write, cache_dir=make.cache())
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in "abc":
+        (source / name).write_text(name * 1000)
+        os.utime(source / name, (1500000000, 1500000000))
+    run("tar", "-C", source, "-cf", tmp_path / "tar", ".")
+    for how, code in ((["cp", "-pr", source, "cp"], 1), (["rsync", "-a", f"{source}/", "rsync"], 23),
+                      (["tar", "-C", "tar", "-xf", tmp_path / "tar"], 2)):
+        (mount.path / how[0]).mkdir()
+        done = run(*how, cwd=mount.path, check=False)
+        assert done.returncode == code and "Operation not supported" in done.stderr
+    for how in (["touch", "touched"], ["sh", "-c", "echo x > made; touch made"],
+                ["cp", "--preserve=mode", source / "a", "copy"]):
+        run(*how, cwd=mount.path)
+    sync(mount)
+    for copied in ("cp/source", "rsync", "tar"):
+        assert same_tree(source, server.root / copied) == ""
