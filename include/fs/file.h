@@ -207,7 +207,7 @@ int file_allocate(struct handle *h, int64_t at, int64_t len, const struct opctx 
  * that.  Where it is not known, the file is stored first, and then it is 0, or the error of that:
  * so nothing is noted that would be refused when nobody is left to tell.  But a time that is `now`
  * is 1 in any case, since that is what the bytes get when they arrive, and so is a mode that is set
- * before the first byte of a new file, as that which it was created with. */
+ * before the first byte of a new file, and its first close, as that which it was created with. */
 int file_defer_mtime(struct files *f, struct node *n, int64_t mtime, bool now,
 		     const struct opctx *ctx);
 int file_defer_mode(struct files *f, struct node *n, uint32_t mode, const struct opctx *ctx);

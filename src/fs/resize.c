@@ -112,14 +112,17 @@ struct wish {
 static int will_be_set_locked(const struct file *f, const struct wish *w) REQUIRES(f->lock)
 {
 	struct remote *r = f->files->remote;
+	int rc;
 
 	if (f->state == FILE_ORPHAN)
 		return 0;
-	if (w->mtime != REMOTE_KEEP_MTIME)
-		return remote_can_set(r, REMOTE_MTIME);
+	if (w->mtime != REMOTE_KEEP_MTIME) {
+		rc = remote_can_set(r, REMOTE_MTIME);
+		return rc == -EAGAIN && w->now ? 0 : rc;
+	}
 	/* It was created this moment, with a mode that is not refused either: rsync's mkstemp(3),
 	 * say, and fchmod(2), without which it would not go on. */
-	if (!f->stored.on_server && f->spool->size == 0)
+	if (!f->stored.on_server && !f->owed && f->spool->size == 0)
 		return 0;
 	return remote_can_set(r, REMOTE_MODE);
 }
@@ -142,7 +145,7 @@ static int defer_locked(struct file *f, const struct wish *w, const struct opctx
 		if (rc == 0)
 			note_locked(f, w);
 		/* The bytes are yet to come there, and their time is when they do. */
-		if (rc == 0 || w->now)
+		if (rc == 0 || (rc == -EOPNOTSUPP && w->now))
 			return 1;
 		/* Stored, it is a file like any other: the server answers whoever sets it. */
 		if (rc == -EAGAIN) {

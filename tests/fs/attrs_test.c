@@ -139,6 +139,12 @@ static bool on_server(const char *path)
 	return there;
 }
 
+static void server_is_gone(void)
+{
+	for (int op = 0; op < FAULT_OPS; op++)
+		fault_rate(plan, (enum fault_op)op, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+}
+
 static uint64_t uploads(void)
 {
 	return fault_calls(plan, FAULT_OPEN_WRITE);
@@ -217,6 +223,9 @@ static void test_the_mode_of_a_file_without_a_byte_is_that_of_its_creation(void 
 		stored("/f");
 		/* What was not taken is not shown. */
 		assert_int_equal(shown(m.n).st_mode & 07777, 0644);
+		struct made empty = make("g", "");
+		finish(&empty);
+		assert_int_equal(set(empty.n, FS_SET_MODE), -EOPNOTSUPP);
 		stop();
 	}
 }
@@ -267,6 +276,33 @@ static void test_what_cannot_be_stored_cannot_be_asked_for(void **state)
 	stop();
 }
 
+/* Of two times that were set the later one counts, whoever has promised the first. */
+static void test_now_takes_the_place_of_what_was_promised(void **state)
+{
+	(void)state;
+	start(true, (struct mem_traits){.untold = true});
+	struct made m = make("first", "x");
+	assert_int_equal(set(m.n, FS_SET_MTIME), 0);
+	finish(&m);
+	stored("/first");
+	server_is_gone();
+	m = make("f", "text");
+	assert_int_equal(set(m.n, FS_SET_MTIME), 0);
+	finish(&m);
+	unmount();
+	fault_clear(plan);
+	mem_forget_attrs(server, false);
+	fault_rate(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	mount_it();
+	struct fs_found f;
+	assert_int_equal(fs_lookup(fs, fs_root(fs), "f", &f, &ctx), 0);
+	assert_int_equal(shown(f.node).st_mtim.tv_sec, THEN);
+	assert_int_equal(set(f.node, FS_SET_MTIME_NOW), 0);
+	fault_clear(plan);
+	assert_true(stored("/f").mtime > THEN * NS_PER_S);
+	stop();
+}
+
 /* ---- what the server does not keep after all ---- */
 
 static char said[4096];
@@ -293,16 +329,14 @@ static void test_the_next_mount_stores_it_without_its_time_and_says_so(void **st
 			finish(&first);
 			stored("/first");
 		}
-		for (int op = 0; op < FAULT_OPS; op++)
-			fault_rate(plan, (enum fault_op)op, FAULT_BEFORE, -ECONNRESET,
-				   FAULT_ALWAYS);
+		server_is_gone();
 		struct made m = make("f", "text");
 		assert_int_equal(set(m.n, FS_SET_MTIME), 0);
 		finish(&m);
 		unmount();
 		fault_clear(plan);
 		assert_false(on_server("/f"));
-		mem_refuse_attrs(server);
+		mem_forget_attrs(server, true);
 		FILE *log = tmpfile();
 		int saved = dup(STDERR_FILENO);
 		dup2(fileno(log), STDERR_FILENO);
@@ -331,6 +365,7 @@ int main(void)
 		cmocka_unit_test(test_the_mode_of_a_file_without_a_byte_is_that_of_its_creation),
 		cmocka_unit_test(test_where_nobody_knows_the_server_is_asked),
 		cmocka_unit_test(test_what_cannot_be_stored_cannot_be_asked_for),
+		cmocka_unit_test(test_now_takes_the_place_of_what_was_promised),
 		cmocka_unit_test(test_the_next_mount_stores_it_without_its_time_and_says_so),
 	};
 

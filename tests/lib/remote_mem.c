@@ -404,10 +404,10 @@ void mem_corrupt(struct mem_server *m, unsigned n)
 	mutex_unlock(&m->lock);
 }
 
-void mem_refuse_attrs(struct mem_server *m)
+void mem_forget_attrs(struct mem_server *m, bool refuse)
 {
 	mutex_lock(&m->lock);
-	m->refusing = true;
+	m->refusing = refuse;
 	m->tried[REMOTE_MODE] = m->tried[REMOTE_MTIME] = false;
 	mutex_unlock(&m->lock);
 }

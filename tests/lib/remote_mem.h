@@ -54,9 +54,9 @@ int mem_make_dir(struct mem_server *m, const char *path);
 void mem_corrupt(struct mem_server *m, unsigned n);
 /* How often was a hash asked for? */
 unsigned mem_hashes_asked(struct mem_server *m);
-/* It could set modes and times, and now cannot.  can_set() goes on to say that it can until it is
- * tried. */
-void mem_refuse_attrs(struct mem_server *m);
+/* What was learned of modes and times is forgotten, as by a new mount.  `refuse`: it could set
+ * them, and cannot any more; can_set() says that it can until it is tried. */
+void mem_forget_attrs(struct mem_server *m, bool refuse);
 int mem_remove(struct mem_server *m, const char *path); /* a file, a link, or an empty directory */
 /* Calls `each` for every name below `path`, parents first, without the server's lock. */
 void mem_walk(struct mem_server *m, const char *path,
