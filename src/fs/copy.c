@@ -119,6 +119,8 @@ static int target_begin(struct commit *c, struct file *f, const struct opctx *ct
 	mutex_unlock(&f->lock);
 	if (rc)
 		return rc;
+	/* It was set before the content, which changes it, as a write does. */
+	c->mtime = REMOTE_KEEP_MTIME;
 	return tree_path(f->files->tree, f->node, &c->path);
 }
 
