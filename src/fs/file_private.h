@@ -56,7 +56,8 @@ int file_present_locked(struct file *f, int64_t from, int64_t to, const struct o
 	REQUIRES(f->lock);
 /* The spool was changed by the application. */
 void file_changed_locked(struct file *f) REQUIRES(f->lock);
-/* The spool is CLEAN and nobody writes: the server's copy takes over. */
+/* The spool is CLEAN and nobody writes: the server's copy takes over, unless its name is being
+ * removed from those who have it open. */
 void file_unspool_locked(struct file *f) REQUIRES(f->lock);
 /* The changes were refused and their author knows: back to what the server has. */
 void file_drop_changes_locked(struct file *f) REQUIRES(f->lock);

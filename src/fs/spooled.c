@@ -235,6 +235,9 @@ void file_unspool_locked(struct file *f)
 
 	if (f->state != FILE_CLEAN || f->writers || f->busy || !f->spool)
 		return;
+	/* The server is about to lose what they may still read. */
+	if (f->handles && clock_monotonic() < f->doomed_until)
+		return;
 	spool_destroy(f->spool);
 	forget_spool_locked(f);
 	mutex_lock(&t->lock);
