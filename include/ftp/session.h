@@ -84,6 +84,7 @@ struct session {
 	bool broken;
 	bool changing; /* what was sent since it was borrowed may change something */
 	bool rest_set; /* a REST whose transfer never came: must be undone before the next */
+	bool hash_set; /* OPTS HASH has been answered */
 	bool secret;   /* next line is not to be logged */
 	int hot;       /* an open (or opening) data connection nobody uses yet; -1 */
 	int64_t hot_since;

@@ -1,6 +1,6 @@
 /* hash - HASH, XSHA256, XMD5, ...: what the server computes over a whole file.
  *
- * OPTS HASH is sent at login (introduce.c); a session keeps it. */
+ * OPTS HASH is sent ahead of a session's first HASH (settle.c); the session keeps it. */
 #ifndef FTPFS_FTP_HASH_H
 #define FTPFS_FTP_HASH_H
 

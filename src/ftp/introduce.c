@@ -1,6 +1,5 @@
 /* ftp/introduce - from a login to a session: is it in step, what can the server do, TYPE I */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +46,7 @@ static int check_in_step(struct session *s, const struct opctx *ctx)
 
 struct settings {
 	struct session *s;
-	const char *lines[4];
+	const char *lines[3];
 	size_t n;
 	int type_code;
 };
@@ -71,17 +70,11 @@ static void setting_answer(void *arg, size_t i, const struct reply *r)
 static int apply_settings(struct session *s, const struct opctx *ctx)
 {
 	struct settings set = {.s = s, .lines = {"TYPE I"}, .n = 1};
-	char opts_hash[32];
-	struct hash_way hash;
 
 	if (s->caps.known[CAP_UTF8] != NO)
 		set.lines[set.n++] = "OPTS UTF8 ON";
 	if (s->caps.known[CAP_MLST] == YES && s->caps.mlst_mode)
 		set.lines[set.n++] = "OPTS MLST type;size;modify;perm;unique;UNIX.mode;";
-	if (caps_hash_way(&s->caps, HASH_NONE, &hash) && hash.cap == CAP_HASH) {
-		snprintf(opts_hash, sizeof opts_hash, "OPTS HASH %s", hash_ftp_name(hash.kind));
-		set.lines[set.n++] = opts_hash;
-	}
 	struct session_batch b = {set.n, &set, setting_command, setting_answer};
 	int rc = session_batch(s, &b, ctx);
 	if (rc == 0 && set.type_code / 100 != 2)

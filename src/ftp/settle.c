@@ -27,6 +27,8 @@ int settling_command(void *settling, size_t i, struct buf *line)
 		return buf_addf(line, "SIZE %s", arg);
 	case SETTLE_MDTM:
 		return buf_addf(line, "MDTM %s", arg);
+	case SETTLE_HASH_KIND:
+		return buf_addf(line, "OPTS HASH %s", hash_ftp_name(p->hash.kind));
 	default:
 		return hash_command(&p->hash, arg, line);
 	}
@@ -58,6 +60,10 @@ void settling_answer(void *settling, size_t i, const struct reply *r)
 	case SETTLE_MDTM:
 		entry_take_time(out, r);
 		break;
+	case SETTLE_HASH_KIND:
+		/* Refused or not: an answer of another kind is noticed. */
+		p->x->s->hash_set = true;
+		break;
 	default:
 		hash_answer(caps, &p->hash, r, &p->s->digest);
 	}
@@ -71,6 +77,8 @@ static void plan_hash(struct settling *p)
 	if (p->s->hash == HASH_NONE || !caps_hash_way(&s->caps, p->s->hash, &p->hash) ||
 	    !hash_can_name(&p->hash, buf_text(&p->x->arg)))
 		return;
+	if (p->hash.cap == CAP_HASH && !s->hash_set)
+		p->kinds[p->n++] = SETTLE_HASH_KIND;
 	p->kinds[p->n++] = SETTLE_HASH;
 	seconds = p->s->hashed / HASHED_A_SECOND;
 	s->patience = (seconds < HASH_SECONDS_MAX ? seconds : HASH_SECONDS_MAX) * NS_PER_S;

@@ -37,8 +37,10 @@ ACTIVE = [
 # The server has HASH, and verify=hash asks for it.
 HASHED = [
     ("write a small file, set mode and time, check size, time and hash",
-     [("settle", "/small/0", "600", 1), ("read", "/small/0")], [("store", "/new", "hash")]),
-    ("set mode and time, check size, time and hash", [("settle", "/small/0", "600", 1)],
+     [("settle", "/small/0", "600", 1, "hash"), ("read", "/small/0")], [("store", "/new", "hash")]),
+    ("set mode and time, check size, time and hash, the first time",
+     [("settle", "/small/0", "600", 1)], [("settle", "/small/1", "644", 981173106, "hash")]),
+    ("set mode and time, check size, time and hash", [("settle", "/small/0", "600", 1, "hash")],
      [("settle", "/small/1", "644", 981173106, "hash")]),
 ]
 

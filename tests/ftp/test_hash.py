@@ -26,8 +26,8 @@ def told(drive, path="/f"):
 
 
 @pytest.mark.parametrize("features, kind, line", [
-    ((DIGEST, *X), "sha256", "HASH /f"),
-    (("HASH SHA-512;MD5*", "XMD5"), "sha512", "HASH /f"),
+    ((DIGEST, *X), "sha256", "OPTS HASH SHA-256, HASH /f"),
+    (("HASH SHA-512;MD5*", "XMD5"), "sha512", "OPTS HASH SHA-512, HASH /f"),
     (("HASH CRC32*", "XMD5"), "md5", "XMD5 /f"),
     (X, "sha256", "XSHA256 /f"),
     (("XSHA512", "XSHA1"), "sha512", "XSHA512 /f"),
@@ -39,14 +39,15 @@ def told(drive, path="/f"):
 def test_best_one_in_the_flight_of_the_size(features, kind, line):
     with mounted(with_features(*features), {"/f": b"abc"}) as (_, drive):
         assert told(drive) == of(kind, b"abc")
-        assert drive.said() == [["MLST /f", line]]
+        assert drive.said() == [["MLST /f", *line.split(", ")]]
 
 
 def test_behind_everything_else():
     with mounted(with_features(DIGEST)) as (server, drive):
         drive.ok("write", "/f", "whole", 0, "*300000")
         answer = drive.ok("settle", "/f", "640", 981173106, "hash")
-        assert drive.said() == [["SITE CHMOD 0640 /f", "MFMT 20010203040506 /f", "MLST /f", "HASH /f"]]
+        assert drive.said() == [["SITE CHMOD 0640 /f", "MFMT 20010203040506 /f", "MLST /f",
+                                 "OPTS HASH SHA-256", "HASH /f"]]
         assert answer["hash"] == of("sha256", server.tree.read("/f"))
         assert (answer["entry"]["size"], answer["entry"]["mtime"]) == (300000, 981173106)
 
@@ -59,14 +60,37 @@ def test_in_the_flight_of_the_bytes():
         assert answer["hash"] == of("md5", b"abc")
 
 
-def test_every_session_is_set_to_it():
+def test_a_session_is_set_to_it_in_the_flight_of_its_first():
+    with mounted(with_features(DIGEST), {"/f": b"abc"}, {"conns": 1}) as (server, drive):
+        drive.ok("settle", "/f", "-", "-")
+        assert not [line for line in server.lines() if "HASH" in line]
+        assert told(drive) == of("sha256", b"abc")
+        assert drive.said() == [["MLST /f", "OPTS HASH SHA-256", "HASH /f"]]
+        assert told(drive) == of("sha256", b"abc")
+        assert drive.said() == [["MLST /f", "HASH /f"]]
+        server.drop_at("MLST")
+        assert drive.error("settle", "/f", "-", "-", "hash") == "ECONNRESET"
+        assert told(drive) == of("sha256", b"abc")
+        assert drive.said()[-1] == ["MLST /f", "OPTS HASH SHA-256", "HASH /f"]
+
+
+def test_where_no_hash_is_asked_for_no_session_is_set_to_it():
     with mounted(with_features(DIGEST), {"/f": b"abc"}) as (server, drive):
         drive.ok("open", 0, "/f", 0)
         drive.ok("open", 1, "/f", 0)
+        drive.ok("write", "/g", "whole", 0, "x")
+        drive.ok("settle", "/g", "640", 981173106)
         assert server.logins() > 1
-        assert [line for line in server.lines() if line.startswith("OPTS HASH")] == \
-            ["OPTS HASH SHA-256"] * server.logins()
-        assert told(drive) == of("sha256", b"abc")
+        assert not [line for line in server.lines() if "HASH" in line]
+
+
+@pytest.mark.parametrize("refusal", ["501 Not that one.", "500 What?"])
+def test_a_session_that_refuses_it_leaves_another_hash_which_is_noticed(refusal):
+    with mounted(with_features(DIGEST), {"/f": b"abc"}, {"conns": 1}) as (server, drive):
+        server.reply("OPTS", refusal)
+        assert told(drive) == "none:"
+        assert len([line for line in server.lines() if line.startswith("OPTS HASH")]) == 1
+        assert told(drive) is None
 
 
 def test_nobody_else_is_asked():
@@ -104,13 +128,6 @@ def test_a_file_that_is_refused_says_nothing_about_others():
 def test_an_answer_that_is_not_the_hash_is_none(answer):
     with mounted(with_features(DIGEST), {"/f": b"abc"}) as (server, drive):
         server.reply("HASH", answer)
-        assert told(drive) == "none:"
-        assert told(drive) is None
-
-
-def test_opts_that_is_refused_leaves_another_hash_which_is_noticed():
-    with mounted(with_features(DIGEST), {"/f": b"abc"}, {"conns": 1}) as (server, drive):
-        server.alive()[0].hash = "SHA-1"
         assert told(drive) == "none:"
         assert told(drive) is None
 
