@@ -60,6 +60,8 @@ enum atomicity {
 	ATOMIC_OFF,  /* never: no temporary name, no rename */
 };
 
+enum { LITTER_MAX = 64 }; /* the next mount removes what is more */
+
 /* What the file rooms share; one per mount, set up by fs_create(). */
 struct files {
 	struct tree *tree;
@@ -73,10 +75,16 @@ struct files {
 	int64_t cache_size;	     /* bytes that may be promised and not stored; 0: no limit */
 	enum inplace inplace;
 	enum atomicity atomic;
-	int64_t copy_least;	   /* bytes: smaller files are not copied by the server */
-	bool verify_hash;	   /* verify=hash */
-	atomic_bool hash_missed;   /* ... and the server did not tell one: said once */
-	LIST_HEAD(, file) open;	   /* under tree.lock */
+	int64_t copy_least;	 /* bytes: smaller files are not copied by the server */
+	bool verify_hash;	 /* verify=hash */
+	atomic_bool hash_missed; /* ... and the server did not tell one: said once */
+	LIST_HEAD(, file) open;	 /* under tree.lock */
+	/* Temporaries of files that are closed, which could not be removed; under tree.lock. */
+	struct litter {
+		char *path;
+		uint64_t id; /* in the journal */
+	} litter[LITTER_MAX];
+	unsigned nlitter;
 	_Atomic unsigned segments; /* in memory, of all crews */
 };
 

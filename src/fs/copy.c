@@ -162,8 +162,8 @@ int copy_complete(const struct commit *c, int64_t least, int64_t most)
 void copy_discard(struct commit *c)
 {
 	temp_discard(c);
-	free(c->stored.temp);
-	c->stored.temp = NULL;
+	if (c->stored.temp)
+		temp_leave(c->files, &c->stored);
 }
 
 /* A command that got lost may have been carried out, or may still be: its name is not used again.

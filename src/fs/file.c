@@ -44,7 +44,7 @@ static void file_free(struct file *f)
 		if (rc == 0 || rc == -ENOENT)
 			temp_gone(f->files, &f->stored);
 		else
-			free(f->stored.temp);
+			temp_leave(f->files, &f->stored);
 	}
 	reader_drop(f->filler);
 	spool_destroy(f->spool);
@@ -494,7 +494,8 @@ void file_release(struct handle *h, bool store)
 	 * and they may be many. */
 	struct opctx ctx = opctx_for(OPCTX_FOREVER);
 	struct file *f = h->file;
-	bool try, unsaved;
+	struct files *files = f->files;
+	bool wrote = store && handle_writes(h), try, unsaved;
 
 	mutex_lock(&f->lock);
 	unlink_locked(f, h);
@@ -512,4 +513,7 @@ void file_release(struct handle *h, bool store)
 		file_part_with(f);
 	handle_free(h);
 	file_put(f);
+	/* Nobody waits for a release. */
+	if (wrote && !unsaved)
+		temp_sweep(files);
 }

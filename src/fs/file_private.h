@@ -227,6 +227,10 @@ void temp_gone(struct files *files, struct stored *s);
 void temp_discard(struct commit *c);
 /* The same for a file that is idle and will not be stored any more. */
 void temp_discard_locked(struct file *f) REQUIRES(f->lock);
+/* Removing it was tried in vain: it is tried again by temp_sweep(), or by the next mount. */
+void temp_leave(struct files *files, struct stored *s);
+/* The link seems to stand. */
+void temp_sweep(struct files *files);
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool);
 
 #endif

@@ -156,6 +156,8 @@ void fs_destroy(struct fs *fs)
 	if (fs->files.writeback)
 		drain(fs);
 	writeback_destroy(fs->files.writeback);
+	for (unsigned i = 0; i < fs->files.nlitter; i++)
+		free(fs->files.litter[i].path);
 	close_all_dirs(fs);
 	if (fs->files.prefetch)
 		prefetch_destroy(fs->files.prefetch);

@@ -6,6 +6,49 @@
 #include "base/path.h"
 #include "file_private.h"
 
+void temp_leave(struct files *files, struct stored *s)
+{
+	mutex_lock(&files->tree->lock);
+	if (files->nlitter < LITTER_MAX) {
+		files->litter[files->nlitter++] = (struct litter){s->temp, s->temp_id};
+		s->temp = NULL;
+	}
+	mutex_unlock(&files->tree->lock);
+	free(s->temp);
+	s->temp = NULL;
+}
+
+static bool take_litter(struct files *files, struct stored *s)
+{
+	bool any;
+
+	mutex_lock(&files->tree->lock);
+	any = files->nlitter > 0;
+	if (any) {
+		s->temp = files->litter[--files->nlitter].path;
+		s->temp_id = files->litter[files->nlitter].id;
+	}
+	mutex_unlock(&files->tree->lock);
+	return any;
+}
+
+void temp_sweep(struct files *files)
+{
+	struct opctx ctx = opctx_for(files->timeout);
+	struct stored s;
+	int rc = 0;
+
+	while (!remote_link_error(rc) && take_litter(files, &s)) {
+		rc = remote_remove(files->remote, s.temp, &ctx);
+		if (rc == 0 || rc == -ENOENT)
+			temp_gone(files, &s);
+		else if (remote_link_error(rc))
+			temp_leave(files, &s);
+		else
+			free(s.temp);
+	}
+}
+
 /* Gone already: the command that was to make it may be on its way, and the journal goes on to know
  * the name. */
 static int forsake(struct commit *c)

@@ -419,6 +419,61 @@ static void test_no_room_for_the_rest(void **state)
 	fs_release(h);
 }
 
+/* Neither the file nor its temporary could be dealt with while the link was gone, and nobody has it
+ * open any more: whoever next stores something removes it. */
+static void test_what_a_lost_link_left_is_removed_when_it_is_back(void **state)
+{
+	struct handle *h;
+
+	(void)state;
+	assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY | O_TRUNC);
+	put(h, "new", 3, 0);
+	fault_rate(plan, FAULT_FINISH, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	fault_rate(plan, FAULT_REMOVE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	assert_int_equal(fs_flush(h, &ctx), -ECONNRESET);
+	fs_release(h);
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(journal_count(journal), 1);
+	fault_clear(plan);
+	h = create("other");
+	put(h, "x", 1, 0);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	fs_release(h);
+	assert_stored("/file", "old", 3);
+	assert_stored("/other", "x", 1);
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(journal_count(journal), 0);
+}
+
+/* While it stays away there is one try for each close, and the next mount has the rest. */
+static void test_what_a_lost_link_left_is_the_next_mounts(void **state)
+{
+	struct handle *h;
+
+	(void)state;
+	assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY | O_TRUNC);
+	put(h, "new", 3, 0);
+	fault_rate(plan, FAULT_FINISH, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	fault_rate(plan, FAULT_REMOVE, FAULT_BEFORE, -ECONNRESET, FAULT_ALWAYS);
+	assert_int_equal(fs_flush(h, &ctx), -ECONNRESET);
+	fs_release(h);
+	h = open_there("file", O_WRONLY);
+	uint64_t calls = fault_calls(plan, FAULT_REMOVE);
+	fs_release(h);
+	assert_int_equal(fault_calls(plan, FAULT_REMOVE), calls + 1);
+	assert_int_equal(journal_count(journal), 1);
+	unmount();
+	fault_clear(plan);
+	mount_it();
+	assert_stored("/file", "old", 3);
+	assert_int_equal(names_on_server(), 1);
+	assert_int_equal(journal_count(journal), 0);
+}
+
 #define BOTH(f)                                                                                    \
 	cmocka_unit_test_setup_teardown(f, setup_through, teardown),                               \
 		cmocka_unit_test_setup_teardown(f, setup_back, teardown)
@@ -433,6 +488,11 @@ int main(void)
 		BOTH(test_nobody_waits_for_the_next_try),
 		cmocka_unit_test_setup_teardown(test_the_next_mount_stores_what_was_refused,
 						setup_back, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_a_lost_link_left_is_removed_when_it_is_back, setup_through,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_lost_link_left_is_the_next_mounts,
+						setup_through, teardown),
 		BOTH(test_a_full_spool),
 		BOTH(test_no_room_for_the_promise),
 		BOTH(test_no_room_for_the_rest),
