@@ -189,8 +189,8 @@ int copy_complete(const struct commit *c, int64_t least, int64_t most);
 int copy_settle(struct commit *c, int64_t size);
 /* ... upon which it replaces c's file. */
 int copy_place(struct commit *c);
-/* After a copy that is of no use.  What cannot be removed now is the journal's; nothing else may be
- * sent to that name, since the server may still be copying to it. */
+/* After a copy that is of no use.  What cannot be removed now is left (temp_leave); nothing else
+ * may be sent to that name, since the server may still be copying to it. */
 void copy_discard(struct commit *c);
 
 /* store.c, for patch.c and copy.c */
