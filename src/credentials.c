@@ -134,7 +134,8 @@ static int keep(char **where, const char *value)
 	return *where ? 0 : -ENOMEM;
 }
 
-/* A password may hold and end with any character but the end of the line. */
+/* A password may hold and end with any character but the end of the line, and begin with any unless
+ * there is a blank before the equals sign, too. */
 static int take_line(char *line, char **user, char **password)
 {
 	line += strspn(line, " \t");
@@ -145,11 +146,15 @@ static int take_line(char *line, char **user, char **password)
 	if (!equals)
 		return -EINVAL;
 	*equals = '\0';
-	line[strcspn(line, " \t")] = '\0';
+	size_t n = strcspn(line, " \t");
+	char *value = equals + 1;
+	if (line[n])
+		value += strspn(value, " \t");
+	line[n] = '\0';
 	if (strcmp(line, "username") == 0 || strcmp(line, "user") == 0)
-		return keep(user, equals + 1);
+		return keep(user, value);
 	if (strcmp(line, "password") == 0 || strcmp(line, "pass") == 0)
-		return keep(password, equals + 1);
+		return keep(password, value);
 	return strcmp(line, "domain") == 0 ? 0 : -EINVAL;
 }
 

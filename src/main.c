@@ -49,6 +49,8 @@ static const struct {
 			  "tls=off or tls=try would send everything in the clear"},
 	[LOGIN_BAD_CERT] = {EXIT_NO_TLS,
 			    "the certificate is not trusted:", "cacert=FILE names one to trust"},
+	[LOGIN_BAD_CACERT] = {EXIT_USAGE, "no use in cacert=FILE for",
+			      "it must hold certificates in PEM format"},
 	[LOGIN_REFUSED] = {EXIT_LOGIN_REFUSED, "login refused by", "check user name and password"},
 	[LOGIN_TOO_MANY] = {EXIT_TOO_MANY, "no room for another connection at", "try again later"},
 	[LOGIN_NOT_FTP] = {EXIT_NOT_FTP, "no FTP server at", "check host and port"},
@@ -80,6 +82,8 @@ static int login_failed(const struct options *o, enum login_failure failure, con
 
 	if (failure == LOGIN_REFUSED && !login->password && login->user)
 		next = "no password was given: credentials=FILE, FTPFS_PASSWORD or password_stdin";
+	if (failure == LOGIN_NO_TLS && login->implicit_tls)
+		next = "a server without ftps:// may have ftp:// with tls=require";
 	buf_init(&target, WHY_MAX);
 	name_target(o, failures[failure].code, &target);
 	log_error("%s %s: %s%s%s%s", failures[failure].what, buf_text(&target), why,

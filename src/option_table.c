@@ -132,6 +132,30 @@ static const struct option table[] = {
 	{"comment", DROP, 0, "TEXT", NULL},
 };
 
+/* What other tools call it. */
+static const struct {
+	const char *name, *advice;
+} elsewhere[] = {
+	{"remount", "a mount stays as it is: unmount it, and mount it anew"},
+	{"ssl", "use tls=require"},
+	{"ssl_control", "use tls=require"},
+	{"ssl_try", "use tls=try"},
+	{"no_verify_peer", "use insecure"},
+	{"no_verify_hostname", "use insecure"},
+	{"reconnect", "leave it out, that is always done"},
+	{"cache", "use dcache_timeout=SECONDS, 0 for none"},
+	{"cache_timeout", "use dcache_timeout=SECONDS"},
+	{"attr_timeout", "use dcache_timeout=SECONDS"},
+	{"entry_timeout", "use dcache_timeout=SECONDS"},
+	{"utf8", "leave it out, UTF-8 is asked for and names stay as the server has them"},
+	{"codepage", "names stay as the server has them"},
+	{"iocharset", "names stay as the server has them"},
+	{"nonempty", "mount on an empty directory"},
+	{"kernel_cache", "leave it out, pages are kept as long as the file is the same"},
+	{"auto_cache", "leave it out, pages are kept as long as the file is the same"},
+	{"max_read", "leave it out, the kernel's limit is used"},
+};
+
 enum { TABLE = sizeof(table) / sizeof(table[0]) };
 
 int usage_error(const char *format, ...)
@@ -157,6 +181,9 @@ static int unknown_option(const char *name)
 	const char *best = NULL;
 	unsigned nearest = UINT_MAX;
 
+	for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+		if (strcmp(name, elsewhere[i].name) == 0)
+			return usage_error("unknown option '%s': %s", name, elsewhere[i].advice);
 	for (size_t i = 0; i < TABLE; i++) {
 		unsigned d = word_distance(name, table[i].name);
 		if (d < nearest) {
@@ -271,7 +298,9 @@ static int take_option(struct parse *p, const char *text)
 		return EXIT_OK;
 	snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), text);
 	/* People try it, and it must not be echoed as a mere unknown word with its value. */
-	if (strcmp(name, "password") == 0 || strcmp(name, "pass") == 0)
+	bool user = strcmp(name, "user") == 0 || strcmp(name, "username") == 0;
+	if (strcmp(name, "password") == 0 || strcmp(name, "pass") == 0 ||
+	    (user && strchr(text, ':')))
 		return usage_error("a password in the options can be read by everybody: use "
 				   "credentials=FILE, password_stdin or FTPFS_PASSWORD");
 	for (size_t i = 0; i < TABLE; i++)

@@ -113,6 +113,8 @@ static int take_url(struct parse *p)
 	int rc = url_parse(p->url, &u, &why);
 	if (rc == -ENOMEM)
 		return no_memory();
+	if (rc < 0 && *p->url == '/' && strstr(p->o.mountpoint, "://"))
+		return usage_error("the URL comes first, then the mount point");
 	if (rc < 0) /* not shown: it may hold a password where none was recognised */
 		return usage_error("bad URL: %s (ftp://user@host/dir is a good one)", why);
 	login->host = u.host;

@@ -38,10 +38,11 @@ enum login_failure {
 	LOGIN_NO_CONNECT, /* refused, unreachable, timed out */
 	LOGIN_NO_TLS,	  /* TLS refused or failed */
 	LOGIN_BAD_CERT,
-	LOGIN_REFUSED,	/* user or password */
-	LOGIN_TOO_MANY, /* the server's limit of connections */
-	LOGIN_NOT_FTP,	/* something else answers there */
-	LOGIN_NO_DIR,	/* the directory of the URL is missing */
+	LOGIN_BAD_CACERT, /* no certificate in the file that login_conf names */
+	LOGIN_REFUSED,	  /* user or password */
+	LOGIN_TOO_MANY,	  /* the server's limit of connections */
+	LOGIN_NOT_FTP,	  /* something else answers there */
+	LOGIN_NO_DIR,	  /* the directory of the URL is missing */
 	LOGIN_NOT_A_DIR,
 	LOGIN_INTERNAL, /* libcurl of the wrong flavour, out of memory */
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "tree_private.h"
 
@@ -209,6 +210,8 @@ int tree_init(struct tree *t, int64_t ttl, size_t max)
 	bool made = t->buckets && t->ino_buckets && t->root;
 	if (made) {
 		t->root->ino = ROOT_INO;
+		/* No server tells it: 1970 would look like a fault of the clock. */
+		t->root->mtime = clock_realtime();
 		ino_insert(t, t->root);
 		age_insert(t, t->root, NULL);
 		t->count = 1;

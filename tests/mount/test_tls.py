@@ -56,6 +56,10 @@ def test_a_certificate_that_nobody_signed(server, make):
     assert done.returncode == world.NO_TLS
     assert "certificate" in done.stderr.lower()
     assert len(done.stderr.strip().splitlines()) <= 2
+    done = world.ftpfs(server.url(), make.scratch(), username=world.USER, tls="require",
+                       cache_dir=make.cache(), cacert="/etc/passwd")
+    assert done.returncode == world.USAGE
+    assert "PEM" in done.stderr
 
 
 @pytest.mark.parametrize("server", ["vsftpd:tls"], indirect=True)

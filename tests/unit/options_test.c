@@ -243,6 +243,8 @@ static void test_unknown_options(void **state)
 	REFUSED("unknown option 'alow_other': did you mean 'allow_other'?", "-oalow_other", "h",
 		"/m");
 	REFUSED("unknown option 'tiemout': did you mean 'timeout'?", "-otiemout=1", "h", "/m");
+	REFUSED("'remount': a mount stays as it is: unmount it", "-oro,remount", "h", "/m");
+	REFUSED("'ssl': use tls=require", "-ossl", "h", "/m");
 	REFUSED("unknown option 'zzzzzzzz'", "-o", "zzzzzzzz=1", "h", "/m");
 	REFUSED("unknown flag '-q'", "-q", "h", "/m");
 	REFUSED("-o needs options", "h", "/m", "-o");
@@ -289,6 +291,7 @@ static void test_words(void **state)
 	assert_refused((const char *const[]){"ftpfs", NULL}, "no URL and no mount point");
 	REFUSED("no mount point given", "ftp://h");
 	REFUSED("one word too many: 'c'", "a", "b", "c");
+	REFUSED("the URL comes first", "/m", "ftp://h/x");
 	REFUSED("bad URL", "http://h/x", "/m");
 	RUN(&r, "-f", "--", "h", "-m");
 	assert_int_equal(r.code, EXIT_OK);
@@ -364,6 +367,7 @@ static void test_password_in_url(void **state)
 	assert_null(strstr(r.argv[1], "s3cret"));
 	run_free(&r);
 	REFUSED("can be read by everybody", "-opassword=x", "h", "/m");
+	REFUSED("can be read by everybody", "-ouser=bob:x", "h", "/m");
 }
 
 static void test_password_in_environment(void **state)
@@ -445,6 +449,12 @@ static void test_credentials_file(void **state)
 	RUN(&r, opt, "h", "/m");
 	assert_string_equal(r.o.ftp.login.user, "bob");
 	assert_password(&r, "a=b # c ");
+	run_free(&r);
+
+	write_file(path, "username = bob\npassword =\t a \n", 0600);
+	RUN(&r, opt, "h", "/m");
+	assert_string_equal(r.o.ftp.login.user, "bob");
+	assert_password(&r, "a ");
 	run_free(&r);
 
 	REFUSED("two user names: 'eve' in the options and 'bob' in the URL", "-ouser=eve", "bob@h",
