@@ -206,8 +206,7 @@ int copy_settle(struct commit *c, int64_t size)
 int copy_place(struct commit *c)
 {
 	c->stored.to = UPLOAD_TEMP;
-	return remote_rename(c->files->remote, c->stored.temp, buf_text(&c->path),
-			     RENAME_REPLACE_TARGET, c->ctx);
+	return upload_place(c);
 }
 
 static int carry_out(struct commit *c, const struct source *src)

@@ -203,6 +203,8 @@ void upload_sent_some(struct commit *c);
 /* The end of the last (or only) upload: the server's yes, mode and time, and the proof that it has
  * the spool's bytes. */
 int upload_finish(struct commit *c);
+/* The temporary gets the file's name. */
+int upload_place(struct commit *c);
 /* Somebody else's content is under our name: logs, -EIO. */
 int upload_not_ours(struct commit *c, int64_t size);
 

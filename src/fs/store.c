@@ -325,6 +325,19 @@ static bool may_settle_behind(const struct commit *c)
 	return c->mtime == REMOTE_KEEP_MTIME || !in_place;
 }
 
+int upload_place(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path), RENAME_REPLACE_TARGET,
+			       c->ctx);
+
+	/* It may have been carried out: who removes the file must not take it for one that is here
+	 * alone. */
+	if (!s->on_server && (rc == -EINTR || remote_link_error(rc)))
+		s->on_server = s->partial = s->doubt = true;
+	return rc;
+}
+
 int upload_finish(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -338,10 +351,7 @@ int upload_finish(struct commit *c)
 		c->progress = clock_monotonic();
 	if (rc == 0)
 		rc = proof_take(c, &behind);
-	if (rc == 0 && s->to == UPLOAD_TEMP)
-		rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path),
-				   RENAME_REPLACE_TARGET, c->ctx);
-	return rc;
+	return rc == 0 && s->to == UPLOAD_TEMP ? upload_place(c) : rc;
 }
 
 void upload_stored(struct commit *c)

@@ -474,6 +474,25 @@ static void test_what_a_lost_link_left_is_the_next_mounts(void **state)
 	assert_int_equal(journal_count(journal), 0);
 }
 
+/* The word that it has its name got lost: whoever removes it does not take it for one that is here
+ * alone. */
+static void test_a_name_that_it_may_have_is_removed(void **state)
+{
+	struct handle *h = create("file");
+
+	(void)state;
+	fault_rate(plan, FAULT_RENAME, FAULT_AFTER, -ECONNRESET, FAULT_ALWAYS);
+	put(h, big, BIG, 0);
+	assert_int_equal(fs_fsync(h, &ctx), -ECONNRESET);
+	assert_stored("/file", big, BIG);
+	fault_clear(plan);
+	assert_int_equal(fs_unlink(fs, fs_root(fs), "file", &ctx), 0);
+	fs_release(h);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_int_equal(names_on_server(), 0);
+	assert_nothing_left();
+}
+
 #define BOTH(f)                                                                                    \
 	cmocka_unit_test_setup_teardown(f, setup_through, teardown),                               \
 		cmocka_unit_test_setup_teardown(f, setup_back, teardown)
@@ -493,6 +512,7 @@ int main(void)
 			teardown),
 		cmocka_unit_test_setup_teardown(test_what_a_lost_link_left_is_the_next_mounts,
 						setup_through, teardown),
+		BOTH(test_a_name_that_it_may_have_is_removed),
 		BOTH(test_a_full_spool),
 		BOTH(test_no_room_for_the_promise),
 		BOTH(test_no_room_for_the_rest),
