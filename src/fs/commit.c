@@ -231,7 +231,7 @@ static bool worth_following_locked(struct file *f) REQUIRES(f->lock)
 	const struct spool *s = f->spool;
 
 	/* Under its name others would see it grow, and a crash leave the half of it. */
-	if (f->busy || f->no_follow || f->files->atomic == ATOMIC_OFF || !s ||
+	if (f->busy || f->no_follow || f->files->atomic == ATOMIC_OFF || f->stored.no_temp || !s ||
 	    f->state != FILE_DIRTY || clock_monotonic() < f->doomed_until)
 		return false;
 	if (f->stored.upload)

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "crash_world.h"
+#include "fs/commit.h"
 #include "fs/journal.h"
 #include "kill.h"
 
@@ -255,6 +256,27 @@ static void test_a_temporary_name_that_comes_late_goes(void **state)
 	assert_int_equal(journal_count(c.journal), 0);
 }
 
+/* The old content was all there was to lose: nothing of the new one is promised before close(2). */
+static void test_nothing_is_sent_over_the_old_content_before_close(void **state)
+{
+	static char part[128 << 10];
+	struct handle *h, *again;
+
+	(void)state;
+	serve("/file", "old");
+	h = write_open("file", O_TRUNC, "in place", 0);
+	assert_int_equal(fs_fsync(h, &c.ctx), 0);
+	assert_stored("/file", "in place");
+	again = write_open("file", O_TRUNC, "", 0);
+	for (int64_t at = 0; at < 2 * COMMIT_STREAM_AFTER; at += (int64_t)sizeof part)
+		assert_int_equal(fs_write(again, part, sizeof part, at, &c.ctx), sizeof part);
+	(void)h;
+	kill_it();
+	assert_stored("/file", "in place");
+	assert_int_equal(crash_mount(&c), 0);
+	assert_reads("file", "in place");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -266,6 +288,9 @@ int main(void)
 		TEST(test_no_base_is_not_any_base),
 		cmocka_unit_test_setup_teardown(test_a_link_is_replaced_not_followed,
 						setup_no_rename_over, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_nothing_is_sent_over_the_old_content_before_close,
+			setup_no_rename_over, teardown),
 		TEST(test_a_temporary_name_is_not_left_in_another_directory),
 		TEST(test_a_temporary_name_that_comes_late_goes),
 	};
