@@ -206,8 +206,18 @@ static int parse_options(struct ftp_conf *conf, int argc, char **argv)
 static int create(struct drive *d, const struct ftp_conf *conf)
 {
 	static const char *const FAILURES[] = {
-		"OK",	    "NO_HOST", "NO_CONNECT", "NO_TLS",	  "BAD_CERT", "REFUSED",
-		"TOO_MANY", "NOT_FTP", "NO_DIR",     "NOT_A_DIR", "INTERNAL",
+		[LOGIN_OK] = "OK",
+		[LOGIN_NO_HOST] = "NO_HOST",
+		[LOGIN_NO_CONNECT] = "NO_CONNECT",
+		[LOGIN_NO_TLS] = "NO_TLS",
+		[LOGIN_BAD_CERT] = "BAD_CERT",
+		[LOGIN_BAD_CACERT] = "BAD_CACERT",
+		[LOGIN_REFUSED] = "REFUSED",
+		[LOGIN_TOO_MANY] = "TOO_MANY",
+		[LOGIN_NOT_FTP] = "NOT_FTP",
+		[LOGIN_NO_DIR] = "NO_DIR",
+		[LOGIN_NOT_A_DIR] = "NOT_A_DIR",
+		[LOGIN_INTERNAL] = "INTERNAL",
 	};
 	enum login_failure failure = LOGIN_OK;
 	struct opctx ctx = opctx_for(OPCTX_FOREVER);
