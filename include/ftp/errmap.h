@@ -31,6 +31,9 @@ enum verb {
 
 /* -errno, or ERRMAP_MUTE.  `code` is 400..599; `path` (may be NULL) is what the command named. */
 int errmap(enum verb verb, int code, const char *text, const char *path);
+/* Is it the session that ends, whatever was asked?  421; vsftpd's "500 OOPS: child died".  `text`
+ * is what follows the code. */
+bool errmap_farewell(int code, const char *text);
 /* Does the text of a refused login or a 421 mean that there are too many connections? */
 bool errmap_too_many(const char *text);
 

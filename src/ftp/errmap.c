@@ -153,6 +153,11 @@ int errmap(enum verb verb, int code, const char *text, const char *path)
 	return ERRMAP_MUTE;
 }
 
+bool errmap_farewell(int code, const char *text)
+{
+	return code == 421 || (code == 500 && strncmp(text, "OOPS: ", 6) == 0);
+}
+
 bool errmap_too_many(const char *text)
 {
 	char low[TEXT_MAX];

@@ -258,6 +258,9 @@ static struct verdict judge(CURL *curl, const struct attempt *a, CURLcode code, 
 		return (struct verdict){code, -EAGAIN, LOGIN_TOO_MANY};
 	if (strncmp(line, "421", 3) == 0)
 		return (struct verdict){code, -ECONNREFUSED, LOGIN_NO_CONNECT};
+	/* Its words are for who mounts; where there was a session before it is like a lost link. */
+	if (strncmp(line, "500 ", 4) == 0 && errmap_farewell(500, line + 4))
+		return (struct verdict){code, -ECONNREFUSED, LOGIN_REFUSED};
 	if (a->said.len > 0 && !speaks_ftp(&a->said))
 		return judge_silence(curl, a, code);
 	for (size_t i = 0; i < sizeof VERDICTS / sizeof VERDICTS[0]; i++)

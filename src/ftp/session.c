@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/stats.h"
+#include "ftp/errmap.h"
 #include "session_private.h"
 
 enum { READ_SIZE = 16 << 10 };
@@ -205,6 +206,8 @@ static void log_reply(const struct session *s, const struct reply *r)
 /* 1: a reply was taken from what has arrived; 0: incomplete. */
 static int parse_one(struct session *s, struct reply *r)
 {
+	char line[32];
+
 	if (s->in.len == 0)
 		return 0;
 	long used = reply_parse(r, s->in.data, s->in.len);
@@ -215,8 +218,9 @@ static int parse_one(struct session *s, struct reply *r)
 	buf_drop(&s->in, (size_t)used);
 	s->last_used = clock_monotonic();
 	log_reply(s, r);
-	/* The server is about to close; whatever was asked was not done. */
-	return r->code == 421 ? broken(s, -ECONNRESET) : 1;
+	/* The server is about to close.  Of what was asked nobody knows. */
+	reply_first_line(r, line, sizeof line);
+	return errmap_farewell(r->code, line) ? broken(s, -ECONNRESET) : 1;
 }
 
 static int next_reply_now(struct session *s, struct reply *r)
