@@ -13,39 +13,8 @@
 #include "base/log.h"
 #include "pool_private.h"
 
-/* Pools of at least so many sessions may be filled by the background. */
-enum { BACKGROUND_FILLS = 6 };
 /* The reply to a cut comes within a round trip, or the session is not worth waiting for. */
 static const int64_t CUT_PATIENCE = 2 * NS_PER_S;
-
-unsigned pool_count_locked(const struct pool *p, enum slot_state state)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < p->max; i++)
-		n += p->slots[i].state == state;
-	return n;
-}
-
-static unsigned transfers_locked(const struct pool *p) REQUIRES(p->lock)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < p->max; i++)
-		n += p->slots[i].transfer && p->slots[i].state != FREE;
-	return n;
-}
-
-static unsigned busy_locked(const struct pool *p) REQUIRES(p->lock)
-{
-	return pool_count_locked(p, OPENING) + pool_count_locked(p, HELD) +
-	       pool_count_locked(p, PARKED);
-}
-
-unsigned pool_open_locked(const struct pool *p)
-{
-	return p->max - pool_count_locked(p, FREE);
-}
 
 static void check_locked(const struct pool *p) REQUIRES(p->lock)
 {
@@ -56,92 +25,6 @@ static void check_locked(const struct pool *p) REQUIRES(p->lock)
 		assert((s->data != NULL) == (s->state == PARKED));
 		(void)s;
 	}
-}
-
-/* ---- choosing ---- */
-
-/* How well an idle session suits, higher is better: transfers like an open data connection,
- * commands leave it to them; nobody likes to wait for owed replies. */
-static int suits(const struct session *s, enum purpose purpose)
-{
-	int score = s->nowed == 0 ? 4 : 0;
-
-	if (purpose == FOR_TRANSFER)
-		score += s->hot >= 0 ? 2 : 0;
-	else
-		score += s->hot < 0 && s->nowed == 0 ? 2 : 0;
-	return score;
-}
-
-struct slot *pool_best_idle_locked(struct pool *p, enum purpose purpose)
-{
-	struct slot *best = NULL;
-
-	for (unsigned i = 0; i < p->max; i++) {
-		struct slot *s = &p->slots[i];
-		if (s->state != IDLE)
-			continue;
-		int d = best ? suits(s->session, purpose) - suits(best->session, purpose) : 1;
-		/* Of two that owe replies the one that was put back first has got them first. */
-		if (d > 0 || (d == 0 && s->since < best->since))
-			best = s;
-	}
-	return best;
-}
-
-static struct slot *longest_parked_locked(struct pool *p) REQUIRES(p->lock)
-{
-	struct slot *best = NULL;
-
-	for (unsigned i = 0; i < p->max; i++) {
-		struct slot *s = &p->slots[i];
-		if (s->state == PARKED && (!best || s->since < best->since))
-			best = s;
-	}
-	return best;
-}
-
-struct slot *pool_free_slot_locked(struct pool *p)
-{
-	for (unsigned i = 0; i < p->max; i++)
-		if (p->slots[i].state == FREE)
-			return &p->slots[i];
-	return NULL;
-}
-
-/* Small pools keep a session back from the background.  In larger ones some session comes free
- * every fraction of a round trip, and who waits in the foreground gets it: keeping one back would
- * only waste it. */
-static bool background_admitted_locked(const struct pool *p, bool lasting) REQUIRES(p->lock)
-{
-	unsigned busy = busy_locked(p);
-	bool fills = p->limit >= BACKGROUND_FILLS && !lasting;
-
-	if (p->waiting > 0)
-		return false;
-	return busy == 0 || busy + (fills ? 0 : 1) < p->limit;
-}
-
-/* A session that the keeper has in hand comes back sooner than another could log in, unless others
- * wait for it already.  One that it logs in beside transfers is not for one more of them. */
-static bool minded_locked(const struct pool *p, enum purpose purpose) REQUIRES(p->lock)
-{
-	bool reserve = purpose == FOR_TRANSFER && pool_reserves_locked(p);
-	unsigned minded = 0;
-
-	for (unsigned i = 0; i < p->max; i++)
-		minded += p->slots[i].minded && !(reserve && p->slots[i].state == OPENING);
-	return minded > p->waiting;
-}
-
-static bool admitted_locked(const struct pool *p, enum purpose purpose, const struct opctx *ctx)
-	REQUIRES(p->lock)
-{
-	if (ctx->background)
-		return background_admitted_locked(p, ctx->lasting);
-	if (purpose == FOR_TRANSFER && p->limit > 1)
-		return transfers_locked(p) + 1 < p->limit;
-	return true;
 }
 
 void pool_hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
@@ -200,32 +83,43 @@ static struct session *steal_locked(struct pool *p, struct slot *slot, enum purp
 	return slot->session;
 }
 
-/* One attempt.  1: *out is ready; 0: nothing now (wait, or try again); -errno. */
-static int try_get(struct pool *p, enum purpose purpose, struct session **out,
-		   enum login_failure *failure, struct buf *why, const struct opctx *ctx)
-	REQUIRES(p->lock)
+enum attempt {
+	NOTHING, /* now */
+	ANOTHER, /* the one that it was is dead: there may be more */
+	READY,	 /* *out */
+};
+
+/* An enum attempt, or -errno. */
+static int try_get(struct pool *p, const struct request *q, struct session **out,
+		   enum login_failure *failure, struct buf *why) REQUIRES(p->lock)
 {
+	enum purpose purpose = q->purpose;
+	const struct opctx *ctx = q->ctx;
 	struct slot *slot;
 	struct data data = {.fd = -1};
 	bool opening = false;
 
-	if (!admitted_locked(p, purpose, ctx))
-		return 0;
-	if ((slot = pool_best_idle_locked(p, purpose))) {
+	if (ctx->background && !pool_admits_background_locked(p, ctx->lasting))
+		return NOTHING;
+	if (pool_transfers_full_locked(p, q)) {
+		if (!(slot = pool_ripe_locked(p, q)))
+			return NOTHING;
+		*out = steal_locked(p, slot, purpose, &data, ctx);
+	} else if ((slot = pool_best_idle_locked(p, purpose))) {
 		if (purpose == FOR_TRANSFER && !ctx->background)
 			pool_note_transfer_locked(p, slot->session);
 		*out = take_idle(p, slot, purpose, ctx);
-	} else if (minded_locked(p, purpose)) {
-		return 0;
+	} else if (pool_minded_locked(p, purpose)) {
+		return NOTHING;
 	} else if (pool_open_locked(p) < p->limit && (slot = pool_free_slot_locked(p))) {
 		opening = true;
 		slot->state = OPENING;
 		slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
 		slot->lasting = ctx->lasting;
-	} else if (!ctx->background && (slot = longest_parked_locked(p))) {
+	} else if (!ctx->background && (slot = pool_longest_parked_locked(p, false))) {
 		*out = steal_locked(p, slot, purpose, &data, ctx);
 	} else {
-		return 0;
+		return NOTHING;
 	}
 	if (purpose == FOR_TRANSFER && !ctx->background)
 		pool_keep_reserve_locked(p);
@@ -252,9 +146,25 @@ static int try_get(struct pool *p, enum purpose purpose, struct session **out,
 	if (rc != 0)
 		return rc;
 	if (!*out)
-		return 0;
+		return ANOTHER;
 	pool_brief_locked(p, slot, purpose, ctx->background);
-	return 1;
+	return READY;
+}
+
+/* Until one is given back, or a stream has been idle for so long that its place may be taken. */
+static int wait_locked(struct pool *p, const struct request *q) REQUIRES(p->lock)
+{
+	struct slot *parked = pool_transfers_full_locked(p, q) ? pool_longest_parked_locked(p, true)
+							       : NULL;
+	struct opctx until = *q->ctx;
+	int rc;
+
+	if (parked && pool_ripe_at_locked(p, q, parked) < until.deadline)
+		until.deadline = pool_ripe_at_locked(p, q, parked);
+	p->waiting++;
+	rc = cond_wait_ctx(&p->released, &p->lock, &until);
+	p->waiting--;
+	return rc == -ETIMEDOUT ? opctx_check(q->ctx) : rc;
 }
 
 /* An error of a login that another session may be waited for instead. */
@@ -266,33 +176,30 @@ static bool queue_instead(struct pool *p, int rc, enum login_failure failure) RE
 static int pool_get_full(struct pool *p, enum purpose purpose, struct session **out,
 			 enum login_failure *failure, struct buf *why, const struct opctx *ctx)
 {
+	struct request q = {purpose, clock_monotonic(), ctx};
 	int rc;
 
 	*out = NULL;
 	mutex_lock(&p->lock);
 	pool_raise_limit_locked(p);
 	for (;;) {
-		unsigned idle_before = pool_count_locked(p, IDLE);
 		*failure = LOGIN_OK;
-		rc = try_get(p, purpose, out, failure, why, ctx);
-		if (rc > 0 || (rc < 0 && !queue_instead(p, rc, *failure)))
+		rc = try_get(p, &q, out, failure, why);
+		if (rc == READY || (rc < 0 && !queue_instead(p, rc, *failure)))
 			break;
-		/* A dead idle session was closed: look at the others before waiting. */
-		if (rc == 0 && pool_count_locked(p, IDLE) + 1 == idle_before)
+		if (rc == ANOTHER)
 			continue;
 		if (ctx->background) {
 			rc = -EAGAIN;
 			break;
 		}
 		buf_reset(why);
-		p->waiting++;
-		rc = cond_wait_ctx(&p->released, &p->lock, ctx);
-		p->waiting--;
+		rc = wait_locked(p, &q);
 		if (rc != 0)
 			break;
 	}
 	mutex_unlock(&p->lock);
-	return rc > 0 ? 0 : rc;
+	return rc == READY ? 0 : rc;
 }
 
 int pool_get_first(struct pool *p, struct session **out, enum login_failure *failure,

@@ -1,5 +1,5 @@
-/* pool_private - the pool as its two rooms see it: pool.c hands sessions out, keeper.c minds the
- * idle ones. */
+/* pool_private - the pool as its rooms see it: pool.c hands sessions out, pool_choose.c says which,
+ * pool_grow.c logs them in, pool_active.c has its active mode, keeper.c minds the idle ones. */
 #ifndef FTPFS_FTP_POOL_PRIVATE_H
 #define FTPFS_FTP_POOL_PRIVATE_H
 
@@ -54,6 +54,29 @@ unsigned pool_count_locked(const struct pool *p, enum slot_state state) REQUIRES
 struct slot *pool_free_slot_locked(struct pool *p) REQUIRES(p->lock);
 /* The idle session that suits best, or NULL. */
 struct slot *pool_best_idle_locked(struct pool *p, enum purpose purpose) REQUIRES(p->lock);
+/* The stream that nobody has read from for longest (transfer: of those of the foreground), or NULL.
+ */
+struct slot *pool_longest_parked_locked(struct pool *p, bool transfer) REQUIRES(p->lock);
+/* Is there one more for the background? */
+bool pool_admits_background_locked(const struct pool *p, bool lasting) REQUIRES(p->lock);
+/* Will the keeper give one back that is worth waiting for? */
+bool pool_minded_locked(const struct pool *p, enum purpose purpose) REQUIRES(p->lock);
+
+/* Who asks for a session. */
+struct request {
+	enum purpose purpose;
+	int64_t since; /* monotonic ns */
+	const struct opctx *ctx;
+};
+
+/* One session is for who looks around: another transfer takes the place of one that is parked. */
+bool pool_transfers_full_locked(const struct pool *p, const struct request *q) REQUIRES(p->lock);
+/* Monotonic ns: when q may take the place of the one that is parked in s. */
+int64_t pool_ripe_at_locked(const struct pool *p, const struct request *q, const struct slot *s)
+	REQUIRES(p->lock);
+/* One whose place q may take now, or NULL. */
+struct slot *pool_ripe_locked(struct pool *p, const struct request *q) REQUIRES(p->lock);
+
 /* IDLE -> HELD. */
 void pool_hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
 		      const struct opctx *ctx) REQUIRES(p->lock);

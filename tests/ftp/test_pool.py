@@ -76,6 +76,28 @@ def test_421_as_the_answer_ends_the_session_not_the_mount():
         assert server.logins() == 2
 
 
+@pytest.mark.parametrize("words, verb", [
+    (("rename", "/s", "/t"), "RNTO"), (("remove", "/s"), "DELE"), (("mkdir", "/n"), "MKD"),
+    (("set_mtime", "/s", 1000000000), "MDTM"), (("set_mode", "/s", 0o600), "SITE CHMOD"),
+    (("write", "/n", "whole", 0, "x"), "STOR")], ids=lambda w: w[0] if isinstance(w, tuple) else w)
+def test_a_child_that_died_is_a_lost_link_and_no_answer(words, verb):
+    with mounted(VSFTPD, FILES) as (server, drive):
+        drive.ok("stat", "/s")
+        server.reply(verb, "500 OOPS: child died")
+        assert drive.error(*words) == "ECONNRESET"
+        drive.ok(*words)
+        assert server.logins() == 2
+
+
+def test_a_login_that_dies_is_a_lost_link_once_there_was_one():
+    with mounted(VSFTPD, FILES) as (server, drive):
+        server.reply("PASS", "500 OOPS: priv_sock_get_cmd", count=100)
+        drive.ok("open", 0, "/b", 0)
+        assert drive.error("read", "/s") == "ECONNREFUSED"
+        drive.ok("close", 0)
+        drive.ok("read", "/s")
+
+
 @pytest.mark.parametrize("persona", [VSFTPD, PROFTPD], ids=lambda p: p.name)
 def test_the_limit_is_learned_and_callers_queue(persona):
     with mounted(persona, FILES, drive={"conns": 6}, limit=2, slow=(4096, 0.005)) as (server, drive):
@@ -100,6 +122,38 @@ def test_a_long_transfer_leaves_a_connection_for_metadata():
         assert drive.ok("list", "/d")["ms"] < 2000
         drive.ok("close", 0)
         assert drive.finish("second")["error"] is None
+
+
+@pytest.mark.parametrize("words", [("read", "/b", 0, 1000), ("write", "/n", "whole", 0, "x")],
+                         ids=lambda w: w[0])
+def test_streams_that_nobody_reads_from_make_way(words):
+    with mounted(VSFTPD, FILES, drive={"conns": 4}) as (server, drive):
+        for i in range(3):
+            drive.ok("open", i, "/b", 0)
+            drive.ok("pull", i, 1000)
+            drive.ok("park", i)
+        assert drive.ok(*words)["ms"] < 1500
+        assert drive.ok("list", "/d")["ms"] < 1000
+        # The one that had been idle for longest: its reader opens it again.
+        assert drive.error("pull", 0, 1000) == "ESTALE"
+        for i in range(1, 3):
+            assert drive.ok("pull", i, 1000)["bytes"] == 1000
+        for i in range(3):
+            drive.ok("close", i)
+        assert len(server.alive()) <= 4
+
+
+def test_a_stream_that_is_read_all_the_time_makes_way_in_the_end():
+    with mounted(VSFTPD, FILES, drive={"conns": 2}) as (_, drive):
+        drive.ok("open", 0, "/b", 0)
+        drive.start("second", "read", "/b", 0, 1000)
+        end = time.monotonic() + 20
+        while (answer := drive.do("pull", 0, 1000))["error"] is None:
+            assert time.monotonic() < end
+            drive.ok("park", 0)
+        assert answer["error"] == "ESTALE"
+        assert drive.finish("second")["bytes"] == 1000
+        drive.ok("close", 0)
 
 
 def test_one_connection_is_enough():
