@@ -12,7 +12,10 @@
  *
  * The file is identified by the size and mtime it had when it was opened.  When a stream has to be
  * opened again (lost, stolen, sought) and the server's file is no longer that one, reads fail with
- * -EIO: never a mixture of two versions.
+ * -EIO: never a mixture of two versions.  A file that is only larger, and not older, has grown, as
+ * far as FTP can tell: it is read on, to its new end, if the bytes that the stream had last are
+ * still where they were.  So is one of which the node says so: what the kernel was told of a file's
+ * size and what its reads find are never at odds.
  *
  * What one stream is too slow for, fs/crew brings by several; to the window it is one stream. */
 #ifndef FTPFS_FS_READER_H

@@ -272,6 +272,12 @@ static ssize_t read_ahead(struct handle *h, void *to, size_t n, int64_t at, cons
 	if ((int64_t)n > size - at)
 		n = (size_t)(size - at);
 	got = prefetch_read(files->prefetch, node, size, mtime, to, n, at, ctx);
+	/* A short answer would say that the file still ends there. */
+	mutex_lock(&files->tree->lock);
+	known = node->size == size;
+	mutex_unlock(&files->tree->lock);
+	if (got >= 0 && !known)
+		return -EAGAIN;
 	return got == (ssize_t)n || got == -EINTR ? got : -EAGAIN;
 }
 

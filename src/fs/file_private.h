@@ -1,6 +1,6 @@
 /* fs/file_private - what the rooms of open files share: file.c, state.c, spooled.c, resize.c,
  * remove.c, commit.c, store.c, temp.c, proof.c, patch.c, copy.c, promise.c, writeback.c, recover.c,
- * recover_check.c, reader.c, xattr.c and version.c.  aside.c borrows.
+ * recover_check.c, reader.c, reader_stream.c, xattr.c and version.c.  aside.c borrows.
  */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
@@ -17,6 +17,9 @@ int version_ask(struct remote *r, const char *path, struct entry *e, const struc
 /* Is e still f's content of that size and mtime (-1, REMOTE_KEEP_MTIME: not known), apart from what
  * we did to it ourselves? */
 bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime);
+/* Is e, which is not that content, larger and not older, as a log is that was appended to?  FTP
+ * cannot prove that what was there before is still the same. */
+bool version_grown(const struct entry *e, int64_t size, int64_t mtime);
 /* 0 after ns, or at once what opctx_check() says. */
 int version_pause(const struct opctx *ctx, int64_t ns);
 

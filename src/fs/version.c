@@ -89,6 +89,14 @@ bool version_same(const struct file *f, const struct entry *e, int64_t size, int
 	       e->mtime / NS_PER_S == own_mtime / NS_PER_S;
 }
 
+bool version_grown(const struct entry *e, int64_t size, int64_t mtime)
+{
+	if (e->type != ENTRY_FILE || size < 0 || !(e->have & HAVE_SIZE) || e->size <= size)
+		return false;
+	return mtime == REMOTE_KEEP_MTIME || !(e->have & HAVE_EXACT_MTIME) ||
+	       e->mtime / NS_PER_S >= mtime / NS_PER_S;
+}
+
 int version_pause(const struct opctx *ctx, int64_t ns)
 {
 	struct pollfd cancel = {.fd = ctx->cancel_fd, .events = POLLIN};

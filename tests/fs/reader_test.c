@@ -20,18 +20,18 @@ enum { REQUEST = 128 << 10, SIZE = 64 * REQUEST };
 static struct mem_server *server;
 static struct fault_plan *plan;
 static struct fs *fs;
+static struct node *node;
 static struct handle *handle;
 static struct opctx ctx;
 static char *bytes, *got;
 
-static int setup(void **state)
+static int begin(int64_t dcache_timeout)
 {
 	struct fs_conf conf = {
-		.dcache_timeout = 20 * NS_PER_S, .timeout = 10 * NS_PER_S, .spool_dir = "/tmp"};
+		.dcache_timeout = dcache_timeout, .timeout = 10 * NS_PER_S, .spool_dir = "/tmp"};
 	struct fs_found f;
 	bool keep;
 
-	(void)state;
 	bytes = malloc(SIZE);
 	got = malloc(REQUEST);
 	for (size_t i = 0; i < SIZE; i++)
@@ -44,7 +44,20 @@ static int setup(void **state)
 	    fs_lookup(fs, fs_root(fs), "f", &f, &ctx) ||
 	    fs_open(fs, f.node, O_RDONLY, &handle, &keep, &ctx))
 		return -1;
+	node = f.node;
 	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	return begin(20 * NS_PER_S);
+}
+
+static int setup_asking(void **state)
+{
+	(void)state;
+	return begin(1);
 }
 
 static int teardown(void **state)
@@ -137,6 +150,79 @@ static void another_version(void **state)
 	assert_int_equal(fs_read(handle, got, REQUEST, REQUEST, &ctx), -EIO);
 }
 
+static void becomes(const char *content, size_t n)
+{
+	assert_int_equal(mem_put(server, "/f", content, n), 0);
+}
+
+/* What fstat(2) tells the kernel. */
+static void told(int64_t size)
+{
+	struct fs_attr attr;
+
+	assert_int_equal(fs_getattr(fs, node, &attr, &ctx), 0);
+	assert_int_equal(attr.st.st_size, size);
+}
+
+enum { OLD = 3 * REQUEST + 1000 };
+
+static void open_short(int64_t upto)
+{
+	bool keep;
+
+	fs_release(handle);
+	becomes(bytes, OLD);
+	assert_int_equal(fs_open(fs, node, O_RDONLY, &handle, &keep, &ctx), 0);
+	for (int64_t at = 0; at < upto; at += REQUEST)
+		right(at, upto - at < REQUEST ? (size_t)(upto - at) : REQUEST);
+}
+
+/* Who has read to the end finds what was appended, as soon as the size is known, and reads on. */
+static void grows(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	open_short(OLD);
+	assert_int_equal(fs_read(handle, got, REQUEST, OLD, &ctx), 0);
+	becomes(bytes, OLD + 10);
+	told(OLD + 10);
+	before = opened();
+	assert_int_equal(fs_read(handle, got, REQUEST, OLD, &ctx), 10);
+	assert_memory_equal(got, bytes + OLD, 10);
+	assert_int_equal(fs_read(handle, got, REQUEST, OLD + 10, &ctx), 0);
+	becomes(bytes, SIZE);
+	told(SIZE);
+	/* One answer over the old end: a short one would be filled up with zeros. */
+	right(OLD - 90, REQUEST);
+	right(OLD - 90 + REQUEST, REQUEST);
+	assert_in_range(opened() - before, 2, 3);
+}
+
+/* ... and who is in the middle, and has to open another stream. */
+static void grows_in_the_middle(void **state)
+{
+	(void)state;
+	open_short(REQUEST);
+	becomes(bytes, SIZE);
+	fault_nth(plan, FAULT_READ, FAULT_SHORT, 0, 1, 1);
+	fault_nth(plan, FAULT_READ, FAULT_BEFORE, -ECONNRESET, 2, 1);
+	for (int64_t at = REQUEST; at < 5 * REQUEST; at += REQUEST)
+		right(at, REQUEST);
+}
+
+/* Larger and later, but what was read last is not where it was. */
+static void another_that_is_larger(void **state)
+{
+	(void)state;
+	open_short(OLD);
+	bytes[OLD - 7] ^= 1;
+	becomes(bytes, SIZE);
+	told(SIZE);
+	assert_int_equal(fs_read(handle, got, REQUEST, OLD, &ctx), -EIO);
+	assert_int_equal(fs_read(handle, got, REQUEST, OLD, &ctx), -EIO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +231,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(mixed, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(grows, setup_asking, teardown),
+		cmocka_unit_test_setup_teardown(grows_in_the_middle, setup_asking, teardown),
+		cmocka_unit_test_setup_teardown(another_that_is_larger, setup_asking, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

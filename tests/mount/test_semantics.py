@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import pathlib
+import select
 import signal
 import stat
 import subprocess
@@ -132,6 +133,44 @@ def test_a_mapped_reader_sees_each_write(place):
         assert seen[:] == want
     os.close(reader)
     assert (place.there / "file").read_bytes() == want
+
+
+@every_server()
+def test_a_file_that_grows_is_followed(place, make):
+    """By tail -f, and by whoever looks at the size and reads on, without opening it again."""
+    there = place.put("log", b"first\n")
+    content = b"first\n"
+    mount = make.mount(place.server, path=f"/{place.there.name}", dcache_timeout=1)
+    tail = subprocess.Popen(["tail", "-n", "+1", "-s", ".1", "-f", mount.path / "log"],
+                            stdout=subprocess.PIPE)
+    os.set_blocking(tail.stdout.fileno(), False)
+    shown, sizes = b"", [0]
+    try:
+        with there.open("ab", buffering=0) as log, \
+                (mount.path / "log").open("rb", buffering=0) as reader:
+            assert reader.read() == content
+            for n in range(3):
+                more = b"line %d\n" % n * (n * 1000 + 1)
+                log.write(more)
+                content += more
+
+                def grown():
+                    sizes.append(os.fstat(reader.fileno()).st_size)
+                    return sizes[-1] == len(content)
+
+                wait_until(grown, 10, "the new size")
+                assert reader.read() == more
+                assert os.pread(reader.fileno(), len(content), 0) == content
+                while len(shown) < len(content):
+                    select.select([tail.stdout], [], [], 10)
+                    part = tail.stdout.read()
+                    assert part, "tail shows nothing"
+                    shown += part
+                assert shown == content
+        assert sizes == sorted(sizes)
+    finally:
+        tail.kill()
+        tail.communicate()
 
 
 @every_server()
