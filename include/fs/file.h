@@ -162,6 +162,8 @@ struct file {
 	bool recovered GUARDED_BY(lock);    /* promised by an earlier process, or refused since: the
 					     * server's file is looked at before the next try */
 	struct owed_file *queued GUARDED_BY(lock); /* by writeback; NULL: not */
+	unsigned refused GUARDED_BY(lock);	   /* handles that are `refused` ... */
+	unsigned releasing GUARDED_BY(lock);	   /* ... so many of them are being released */
 };
 
 /* The invariant that everything rests on which is done after a patch broke off: outside the dirty
@@ -174,14 +176,18 @@ struct file {
 /* One open(2).  Used by any thread. */
 struct handle {
 	struct file *file;
-	struct handle *next;	  /* of the file; guarded by file->lock */
-	int flags;		  /* of open(2) */
-	int error;		  /* of a commit, to be told once; guarded by file->lock */
+	struct handle *next; /* of the file; guarded by file->lock */
+	int flags;	     /* of open(2) */
+	int error;	     /* of a commit, to be told once; guarded by file->lock */
+	bool refused;	     /* its close was told that the server does not take it; likewise */
 	struct mutex reader_made; /* guards the rest */
 	struct reader *reader;	  /* made at the first read that needs the server */
 	uint64_t version;	  /* of the file, when reader was made */
 };
 
+/* Before n is opened: has somebody's close been told that the server does not take n's content, and
+ * is it still to be set aside?  Waits until it is, within ctx.  0, -EINTR. */
+int file_await_release(struct files *f, struct node *n, const struct opctx *ctx);
 /* Open an existing node.  O_TRUNC empties it.  *keep_cache: the kernel's pages of it are still
  * good. */
 int file_open(struct files *f, struct node *n, int flags, struct handle **out, bool *keep_cache,

@@ -436,6 +436,7 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 	if (rc)
 		return rc;
 	mutex_lock(&f->lock);
+	file_not_refused_locked(f, h);
 	rc = write_locked(f, h, from, n, at, ctx);
 	if (rc == -EFBIG) {
 		/* Too many scattered ranges: bring both sides together, which leaves one. */
@@ -481,7 +482,13 @@ static int told(struct handle *h, int rc)
 
 int file_flush(struct handle *h, const struct opctx *ctx)
 {
-	return handle_writes(h) ? told(h, file_secure(h->file, ctx)) : 0;
+	int rc;
+
+	if (!handle_writes(h))
+		return 0;
+	rc = told(h, file_secure(h->file, ctx));
+	file_refused(h, rc);
+	return rc;
 }
 
 int file_fsync(struct handle *h, const struct opctx *ctx)
@@ -505,6 +512,7 @@ void file_release(struct handle *h, bool store)
 
 	mutex_lock(&f->lock);
 	unlink_locked(f, h);
+	f->releasing += h->refused;
 	try = store && unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
 	mutex_unlock(&f->lock);
 	if (try)
@@ -517,6 +525,7 @@ void file_release(struct handle *h, bool store)
 	mutex_unlock(&f->lock);
 	if (unsaved)
 		file_part_with(f);
+	file_released(h);
 	handle_free(h);
 	file_put(f);
 	/* Nobody waits for a release. */

@@ -73,6 +73,13 @@ bool file_forsaken_locked(const struct file *f) REQUIRES(f->lock);
  * it on the server) is stored later, by this process or the next; else given up. */
 void file_part_with(struct file *f);
 
+/* The kernel reports the last close behind close(2), which may have told an error by then.  Whoever
+ * opens the file next is to find what the server has, and not what has still to be set aside: these
+ * keep count of handles whose close was told that the server does not take the file. */
+void file_refused(struct handle *h, int rc);
+void file_not_refused_locked(struct file *f, struct handle *h) REQUIRES(f->lock);
+void file_released(struct handle *h);
+
 /* The process ends before the file is stored: nothing of it is touched, here or on the server. */
 void file_leave_locked(struct file *f) REQUIRES(f->lock);
 

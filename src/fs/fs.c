@@ -348,8 +348,9 @@ int fs_open(struct fs *fs, struct node *n, int flags, struct handle **out, bool 
 		return n->type == ENTRY_LINK ? -ELOOP : -ENXIO;
 	if (writes && fs->conf.read_only)
 		return -EROFS;
+	err = file_await_release(&fs->files, n, ctx);
 	/* Reads are checked against the size and time known now, and the kernel's pages, too. */
-	if (!(flags & O_TRUNC))
+	if (!err && !(flags & O_TRUNC))
 		err = bring_up_to_date(fs, n, ctx);
 	if (err)
 		return err;

@@ -15,6 +15,9 @@
 
 enum { CHUNK = 256 << 10 }; /* fetched at once */
 
+/* After its close a file is released at once, but for threads that overtake each other. */
+#define RELEASE_SOON (500 * NS_PER_MS)
+
 int file_wait_idle_locked(struct file *f, const struct opctx *ctx)
 {
 	int rc = 0;
@@ -323,6 +326,64 @@ void file_part_with(struct file *f)
 	if (f->spool && !f->queued)
 		file_leave_locked(f);
 	mutex_unlock(&f->lock);
+}
+
+void file_refused(struct handle *h, int rc)
+{
+	struct file *f = h->file;
+
+	mutex_lock(&f->lock);
+	file_not_refused_locked(f, h);
+	if (rc && !remote_link_error(rc) && f->state == FILE_FAILED && !f->owed) {
+		h->refused = true;
+		f->refused++;
+	}
+	mutex_unlock(&f->lock);
+}
+
+void file_not_refused_locked(struct file *f, struct handle *h)
+{
+	f->refused -= h->refused;
+	h->refused = false;
+}
+
+void file_released(struct handle *h)
+{
+	struct file *f = h->file;
+
+	mutex_lock(&f->lock);
+	f->releasing -= h->refused;
+	file_not_refused_locked(f, h);
+	cond_broadcast(&f->settled);
+	mutex_unlock(&f->lock);
+}
+
+/* Those that somebody else still has the same open(2) of are not about to be released. */
+static void forget_refused_locked(struct file *f) REQUIRES(f->lock)
+{
+	for (struct handle *h = f->handles; h; h = h->next)
+		file_not_refused_locked(f, h);
+}
+
+int file_await_release(struct files *files, struct node *n, const struct opctx *ctx)
+{
+	struct opctx soon = opctx_for(RELEASE_SOON);
+	struct file *f = file_of(files, n);
+	int rc = 0;
+
+	if (!f)
+		return 0;
+	soon.cancelled = ctx->cancelled;
+	soon.cancel_fd = ctx->cancel_fd;
+	mutex_lock(&f->lock);
+	while (f->refused && rc != -EINTR && opctx_check(ctx) == 0) {
+		rc = cond_wait_ctx(&f->settled, &f->lock, f->releasing ? ctx : &soon);
+		if (rc && !f->releasing)
+			forget_refused_locked(f);
+	}
+	mutex_unlock(&f->lock);
+	file_put(f);
+	return rc == -EINTR ? rc : 0;
 }
 
 void file_give_up_locked(struct file *f)

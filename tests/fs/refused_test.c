@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -340,6 +342,75 @@ static void test_nobody_waits_for_the_next_try(void **state)
 	}
 }
 
+static void *open_and_read(void *got)
+{
+	struct handle *h = open_there("file", O_RDONLY);
+
+	((char *)got)[fs_read(h, got, 8, 0, &ctx)] = '\0';
+	fs_release(h);
+	return NULL;
+}
+
+static unsigned users_of(struct node *n)
+{
+	struct file *f = n->file;
+	unsigned refs;
+
+	mutex_lock(&f->files->tree->lock);
+	refs = f->refs;
+	mutex_unlock(&f->files->tree->lock);
+	return refs;
+}
+
+/* The kernel reports the last close behind close(2): who opens before is not shown what is about to
+ * be set aside. */
+static void test_who_opens_after_the_close(void **state)
+{
+	(void)state;
+	struct refusal r = {FAULT_OPEN_WRITE, -EACCES};
+	struct handle *h;
+	struct node *n;
+	pthread_t reader;
+	char got[16];
+
+	assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY | O_TRUNC);
+	n = h->file->node;
+	put(h, "content", 7, 0);
+	refuse(&r);
+	assert_int_equal(fs_flush(h, &ctx), -EACCES);
+	assert_int_equal(pthread_create(&reader, NULL, open_and_read, got), 0);
+	while (users_of(n) < 2)
+		sched_yield();
+	fs_release(h);
+	pthread_join(reader, NULL);
+	assert_string_equal(got, "old");
+	assert_kept("kept-", "content", 7);
+}
+
+/* Whoever has the same open(2) still, and not the last word: nobody waits for that. */
+static void test_a_close_that_was_not_the_last(void **state)
+{
+	(void)state;
+	struct refusal r = {FAULT_OPEN_WRITE, -EACCES};
+	struct handle *h;
+	char got[16];
+
+	assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY | O_TRUNC);
+	put(h, "content", 7, 0);
+	refuse(&r);
+	assert_int_equal(fs_flush(h, &ctx), -EACCES);
+	open_and_read(got);
+	assert_string_equal(got, "content");
+	fault_clear(plan);
+	retry(h);
+	fs_release(h);
+	assert_stored("/file", "content", 7);
+}
+
 /* Told, then promised all the same: the promise needs the file that had been set aside. */
 static void test_the_next_mount_stores_what_was_refused(void **state)
 {
@@ -505,6 +576,10 @@ int main(void)
 		BOTH(test_the_old_content_stays),
 		BOTH(test_what_was_begun_does_not_take_the_room),
 		BOTH(test_nobody_waits_for_the_next_try),
+		cmocka_unit_test_setup_teardown(test_who_opens_after_the_close, setup_through,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_a_close_that_was_not_the_last, setup_through,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_the_next_mount_stores_what_was_refused,
 						setup_back, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -153,6 +153,23 @@ def test_a_permission_that_is_lost(make, telling, kind, write, old):
     assert_nothing_left(mount)
 
 
+@pytest.mark.parametrize("kind", ["vsftpd", "proftpd"])
+def test_what_was_refused_is_not_shown(make, telling, kind):
+    """close(2) has told the error, and the changes are set aside: the file is what the server has."""
+    server = make.server(kind)
+    directory = server.make_dir("d")
+    server.put("d/file", b"old content", mode=0o444)
+    directory.chmod(0o555)
+    mount = telling(server, write="through", path="/d")
+    for flags in (os.O_TRUNC, os.O_APPEND) * 5:
+        fd = os.open(mount.path / "file", os.O_WRONLY | flags)
+        os.write(fd, b"new")
+        with pytest.raises(PermissionError):
+            os.close(fd)
+        assert (mount.path / "file").read_bytes() == b"old content"
+        assert (mount.path / "file").stat().st_size == len(b"old content")
+
+
 def written(f, content):
     """How much of it, and the error of the rest."""
     n = 0
