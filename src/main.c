@@ -164,6 +164,7 @@ static int make_fs(struct house *h)
 	conf.remote = h->remote;
 	conf.journal = h->journal;
 	conf.on_change = mount_changed;
+	conf.on_growth = mount_growth;
 	conf.on_change_arg = h->mount;
 	h->remote = NULL; /* fs owns it now, also when it fails */
 	int rc = fs_create(&conf, &h->fs);

@@ -128,6 +128,8 @@ struct file {
 	struct files *files;   /* constant */
 	struct node *node;     /* constant; pinned */
 	unsigned refs;	       /* guarded by tree.lock: handles, and threads that work by node */
+	int64_t told;	       /* likewise: the size that the kernel has pages for */
+	int64_t telling; /* likewise: the size it is told when it has dropped them; -1: none */
 	_Atomic int64_t
 		own_mtime; /* the mtime we last set on the server by name: not somebody's change */
 	_Atomic int64_t append_end; /* an APPE or a patch of ours that is not confirmed may have

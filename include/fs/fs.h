@@ -49,7 +49,11 @@ struct fs_conf {
 	unsigned prefetch_threads;
 	void (*on_change)(void *arg, struct node *dir,
 			  const char *name); /* see tree.h; may be NULL */
-	void *on_change_arg;
+	/* An open file has grown: have the kernel drop its pages from there on, and then call
+	 * fs_pages_dropped().  Called with tree.lock held, must only queue; n stays until then.
+	 * False: it could not be queued.  May be NULL: there are no pages. */
+	bool (*on_growth)(void *arg, struct node *n, int64_t from);
+	void *on_change_arg; /* of both */
 };
 
 /* An answer about one node. */
@@ -83,6 +87,8 @@ void fs_describe(struct fs *fs, struct buf *out);
 int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_found *out,
 	      const struct opctx *ctx);
 void fs_forget(struct fs *fs, struct node *n, uint64_t lookups);
+
+void fs_pages_dropped(struct fs *fs, struct node *n);
 
 int fs_getattr(struct fs *fs, struct node *n, struct fs_attr *out, const struct opctx *ctx);
 enum {

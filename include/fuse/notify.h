@@ -14,8 +14,12 @@ struct notify;
 
 enum { NOTIFY_QUEUE = 4096 };
 
-int notify_create(struct fuse_session *se, struct notify **out);
+/* dropped(arg, ino): pages of ino that were to go are gone. */
+int notify_create(struct fuse_session *se, void (*dropped)(void *arg, uint64_t ino), void *arg,
+		  struct notify **out);
 void notify_name(struct notify *n, uint64_t parent, const char *name); /* any thread; leaf lock */
+/* The pages of a file from that byte on: any thread, leaf lock.  False: no room. */
+bool notify_pages(struct notify *n, uint64_t ino, int64_t from);
 /* Send nothing more.  The thread may still be inside the kernel, which holds it until requests on
  * the same directory are answered: keep answering until notify_stopped(). */
 void notify_stop(struct notify *n);

@@ -36,6 +36,8 @@ void mount_destroy(struct mount *m);
 
 /* fs_conf.on_change: queue a notification to the kernel; never blocks. */
 void mount_changed(void *mount, struct node *dir, const char *name);
+/* fs_conf.on_growth, likewise. */
+bool mount_growth(void *mount, struct node *n, int64_t from);
 
 const char *mount_library(void); /* libfuse's version */
 

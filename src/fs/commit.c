@@ -72,7 +72,8 @@ static void publish_locked(struct commit *c, struct file *f) REQUIRES(f->lock)
 	const struct entry *e = &c->settled;
 
 	mutex_lock(&t->lock);
-	n->size = c->spool->size;
+	n->size = f->told = c->spool->size;
+	f->telling = -1;
 	if ((e->have & HAVE_MTIME) && f->want_mtime == REMOTE_KEEP_MTIME) {
 		n->mtime = e->mtime;
 		n->mtime_slack = e->mtime_slack;

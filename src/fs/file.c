@@ -78,6 +78,8 @@ int file_get(struct files *files, struct node *n, struct file **out)
 		f->refs++;
 	} else {
 		f->stored.on_server = !(n->flags & NODE_LOCAL);
+		f->told = n->size;
+		f->telling = -1;
 		tree_pin_locked(n);
 		n->file = f;
 		LIST_INSERT_HEAD(&files->open, f, link);

@@ -31,6 +31,9 @@ enum {
  */
 #define NEAR (NS_PER_MS / 5)
 
+/* The kernel drops a page at once, unless it waits for the network to fill it. */
+#define DROP_SOON (500 * NS_PER_MS)
+
 static int start(struct fs *fs)
 {
 	const struct fs_conf *c = &fs->conf;
@@ -197,7 +200,40 @@ mode_t fs_shown_mode(const struct fs *fs, const struct node *n)
 	return types[n->type] | mode;
 }
 
-void fs_show_locked(struct fs *fs, const struct node *n, struct fs_attr *out)
+/* The kernel believes a larger size first and drops the page that had the old end in it afterwards:
+ * whoever reads in between is shown zeros.  So it is told when the page is gone.  What grew by our
+ * own writes it knows. */
+static int64_t size_to_tell_locked(struct fs *fs, struct node *n) REQUIRES(fs->tree.lock)
+{
+	struct file *f = n->file;
+
+	if (!f || !fs->conf.on_growth)
+		return n->size;
+	if (f->telling >= 0)
+		return f->told < n->size ? f->told : n->size;
+	if (!(n->flags & (NODE_LOCAL | NODE_BUSY)) && n->size > f->told &&
+	    fs->conf.on_growth(fs->conf.on_change_arg, n, f->told)) {
+		f->telling = n->size;
+		tree_pin_locked(n);
+		return f->told;
+	}
+	f->told = n->size;
+	return n->size;
+}
+
+void fs_pages_dropped(struct fs *fs, struct node *n)
+{
+	mutex_lock(&fs->tree.lock);
+	if (n->file && n->file->telling >= 0) {
+		n->file->told = n->file->telling;
+		n->file->telling = -1;
+	}
+	cond_broadcast(&fs->tree.settled);
+	tree_unpin_locked(&fs->tree, n);
+	mutex_unlock(&fs->tree.lock);
+}
+
+void fs_show_locked(struct fs *fs, struct node *n, struct fs_attr *out)
 {
 	struct stat *st = &out->st;
 	int64_t mtime = n->mtime / NS_PER_S - (n->mtime % NS_PER_S < 0);
@@ -209,7 +245,7 @@ void fs_show_locked(struct fs *fs, const struct node *n, struct fs_attr *out)
 	st->st_uid = fs->conf.uid;
 	st->st_gid = fs->conf.gid;
 	if (n->type == ENTRY_FILE)
-		st->st_size = n->size;
+		st->st_size = size_to_tell_locked(fs, n);
 	else if (n->type == ENTRY_DIR)
 		st->st_size = DIR_SIZE;
 	else if (n->target)
@@ -220,7 +256,9 @@ void fs_show_locked(struct fs *fs, const struct node *n, struct fs_attr *out)
 	 * equal. */
 	st->st_mtim.tv_sec = mtime;
 	st->st_atim = st->st_ctim = st->st_mtim;
-	out->ttl = tree_attr_ttl_locked(&fs->tree, n);
+	out->ttl = n->type == ENTRY_FILE && st->st_size != n->size
+			   ? 0
+			   : tree_attr_ttl_locked(&fs->tree, n);
 }
 
 void fs_found_locked(struct fs *fs, struct node *n, struct fs_found *out)
@@ -295,12 +333,17 @@ static int bring_up_to_date(struct fs *fs, struct node *n, const struct opctx *c
 
 int fs_getattr(struct fs *fs, struct node *n, struct fs_attr *out, const struct opctx *ctx)
 {
+	struct opctx soon = opctx_for(DROP_SOON);
 	int err = bring_up_to_date(fs, n, ctx);
 
 	if (err)
 		return err;
 	mutex_lock(&fs->tree.lock);
 	fs_show_locked(fs, n, out);
+	while (!err && n->type == ENTRY_FILE && out->st.st_size < n->size) {
+		err = cond_wait_ctx(&fs->tree.settled, &fs->tree.lock, &soon);
+		fs_show_locked(fs, n, out);
+	}
 	mutex_unlock(&fs->tree.lock);
 	return 0;
 }

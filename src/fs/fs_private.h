@@ -17,8 +17,7 @@ struct fs {
 };
 
 /* How n shows, and for how long; no network. */
-void fs_show_locked(struct fs *fs, const struct node *n, struct fs_attr *out)
-	REQUIRES(fs->tree.lock);
+void fs_show_locked(struct fs *fs, struct node *n, struct fs_attr *out) REQUIRES(fs->tree.lock);
 mode_t fs_shown_mode(const struct fs *fs, const struct node *n);
 /* Count a lookup for the kernel and show n. */
 void fs_found_locked(struct fs *fs, struct node *n, struct fs_found *out) REQUIRES(fs->tree.lock);

@@ -215,7 +215,8 @@ void file_changed_locked(struct file *f)
 	if (f->state == FILE_CLEAN)
 		file_enter_locked(f, FILE_DIRTY);
 	mutex_lock(&t->lock);
-	n->size = f->spool->size;
+	n->size = f->told = f->spool->size;
+	f->telling = -1;
 	n->mtime = clock_realtime() / NS_PER_S * NS_PER_S;
 	n->mtime_slack = 0;
 	n->have |= HAVE_SIZE | HAVE_MTIME | HAVE_EXACT_MTIME;

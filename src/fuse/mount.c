@@ -63,6 +63,13 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		  conn->proto_minor, conn->max_write, conn->max_readahead);
 }
 
+static void dropped(void *mount, uint64_t ino)
+{
+	struct mount *m = mount;
+
+	fs_pages_dropped(m->fs, (struct node *)(uintptr_t)ino);
+}
+
 int mount_create(const struct mount_conf *conf, struct fuse_args *args, struct mount **out)
 {
 	struct fuse_lowlevel_ops ops;
@@ -84,7 +91,7 @@ int mount_create(const struct mount_conf *conf, struct fuse_args *args, struct m
 		ops_fill_xattr(&ops);
 	fuse_set_log_func(log_libfuse);
 	m->se = fuse_session_new(args, &ops, sizeof(ops), m);
-	int rc = m->se ? notify_create(m->se, &m->notify) : -EINVAL;
+	int rc = m->se ? notify_create(m->se, dropped, m, &m->notify) : -EINVAL;
 	if (rc < 0) {
 		if (m->se)
 			log_error("cannot start a thread: %s", strerror(-rc));
@@ -190,6 +197,13 @@ void mount_changed(void *mount, struct node *dir, const char *name)
 
 	if (atomic_load(&m->root)) /* before, the kernel knows nothing */
 		notify_name(m->notify, mount_ino(m, dir), name);
+}
+
+bool mount_growth(void *mount, struct node *n, int64_t from)
+{
+	struct mount *m = mount;
+
+	return notify_pages(m->notify, mount_ino(m, n), from);
 }
 
 const char *mount_library(void)

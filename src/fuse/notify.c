@@ -11,11 +11,14 @@
 
 struct change {
 	uint64_t parent;
-	char *name;
+	char *name;   /* NULL: pages of a file, which is `parent` ... */
+	int64_t from; /* ... and go from here on */
 };
 
 struct notify {
 	struct fuse_session *se; /* constant */
+	void (*dropped)(void *arg, uint64_t ino);
+	void *arg;
 	pthread_t thread;
 	struct mutex lock;
 	struct cond wake;
@@ -54,6 +57,11 @@ static void *notify_thread(void *arg)
 	struct change c;
 
 	while (next_change(n, &c)) {
+		if (!c.name) {
+			fuse_lowlevel_notify_inval_inode(n->se, c.parent, c.from, 0);
+			n->dropped(n->arg, c.parent);
+			continue;
+		}
 		/* The directory may be gone by now.  Only its number is used, and the kernel
 		 * answers -ENOENT for one it does not know: nothing to invalidate, as good as done.
 		 */
@@ -75,13 +83,16 @@ static int start_thread(struct notify *n)
 	return -rc;
 }
 
-int notify_create(struct fuse_session *se, struct notify **out)
+int notify_create(struct fuse_session *se, void (*dropped)(void *arg, uint64_t ino), void *arg,
+		  struct notify **out)
 {
 	struct notify *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return -ENOMEM;
 	n->se = se;
+	n->dropped = dropped;
+	n->arg = arg;
 	mutex_init(&n->lock);
 	cond_init(&n->wake);
 	int rc = start_thread(n);
@@ -103,7 +114,8 @@ void notify_name(struct notify *n, uint64_t parent, const char *name)
 		return;
 	mutex_lock(&n->lock);
 	char *drop = copy;
-	if (!n->stop) {
+	/* Somebody waits for pages: those are never what is left out. */
+	if (!n->stop && (n->count < NOTIFY_QUEUE || n->ring[n->first].name)) {
 		drop = n->count == NOTIFY_QUEUE ? take_locked(n).name : NULL;
 		n->ring[(n->first + n->count) % NOTIFY_QUEUE] = (struct change){.parent = parent,
 										.name = copy};
@@ -112,6 +124,20 @@ void notify_name(struct notify *n, uint64_t parent, const char *name)
 	}
 	mutex_unlock(&n->lock);
 	free(drop);
+}
+
+bool notify_pages(struct notify *n, uint64_t ino, int64_t from)
+{
+	mutex_lock(&n->lock);
+	bool room = !n->stop && n->count < NOTIFY_QUEUE;
+	if (room) {
+		n->ring[(n->first + n->count) % NOTIFY_QUEUE] = (struct change){.parent = ino,
+										.from = from};
+		n->count++;
+		cond_broadcast(&n->wake);
+	}
+	mutex_unlock(&n->lock);
+	return room;
 }
 
 void notify_stop(struct notify *n)

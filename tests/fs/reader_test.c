@@ -25,10 +25,23 @@ static struct handle *handle;
 static struct opctx ctx;
 static char *bytes, *got;
 
-static int begin(int64_t dcache_timeout)
+static int64_t drop_from;
+
+static bool on_growth(void *arg, struct node *n, int64_t from)
+{
+	(void)arg, (void)n;
+	assert_int_equal(drop_from, -1);
+	drop_from = from;
+	return true;
+}
+
+static int begin(int64_t dcache_timeout, bool pages)
 {
 	struct fs_conf conf = {
 		.dcache_timeout = dcache_timeout, .timeout = 10 * NS_PER_S, .spool_dir = "/tmp"};
+
+	drop_from = -1;
+	conf.on_growth = pages ? on_growth : NULL;
 	struct fs_found f;
 	bool keep;
 
@@ -51,13 +64,19 @@ static int begin(int64_t dcache_timeout)
 static int setup(void **state)
 {
 	(void)state;
-	return begin(20 * NS_PER_S);
+	return begin(20 * NS_PER_S, false);
 }
 
 static int setup_asking(void **state)
 {
 	(void)state;
-	return begin(1);
+	return begin(1, false);
+}
+
+static int setup_pages(void **state)
+{
+	(void)state;
+	return begin(1, true);
 }
 
 static int teardown(void **state)
@@ -223,6 +242,26 @@ static void another_that_is_larger(void **state)
 	assert_int_equal(fs_read(handle, got, REQUEST, OLD, &ctx), -EIO);
 }
 
+/* The kernel has a page with the old end in it: it is told of a larger size when that is gone.  The
+ * reads find what is there before. */
+static void told_without_the_page(void **state)
+{
+	struct fs_found f;
+
+	(void)state;
+	open_short(OLD);
+	becomes(bytes, SIZE);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fs_lookup(fs, fs_root(fs), "f", &f, &ctx), 0);
+		assert_int_equal(f.attr.st.st_size, OLD);
+		assert_int_equal(f.attr.ttl, 0);
+	}
+	assert_int_equal(drop_from, OLD);
+	right(OLD - 90, REQUEST);
+	fs_pages_dropped(fs, node);
+	told(SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(mixed, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(told_without_the_page, setup_pages, teardown),
 		cmocka_unit_test_setup_teardown(grows, setup_asking, teardown),
 		cmocka_unit_test_setup_teardown(grows_in_the_middle, setup_asking, teardown),
 		cmocka_unit_test_setup_teardown(another_that_is_larger, setup_asking, teardown),
