@@ -36,5 +36,9 @@ int path_normalise(struct buf *out, const char *path);
  * path, one outside is -EPERM.  `root` is the server's directory that is mounted (an absolute
  * server path); `dir` is a path inside the mount.  Appends to out. */
 int path_contain_link(struct buf *out, const char *root, const char *dir, const char *target);
+/* The way back, for a link that is to be made: the absolute server path that a relative `target`
+ * means there (".." is folded: a link to a directory on the way is not known here).  -EPERM: it
+ * leads out of the mount.  Appends to out, which is empty. */
+int path_aim_link(struct buf *out, const char *root, const char *dir, const char *target);
 
 #endif

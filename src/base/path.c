@@ -277,3 +277,20 @@ int path_contain_link(struct buf *out, const char *root, const char *dir, const 
 			buf_adds(out, target)); /* as readlink(2) shows it on the server */
 	return rewrite_link(out, root, dir, target);
 }
+
+int path_aim_link(struct buf *out, const char *root, const char *dir, const char *target)
+{
+	struct buf top;
+	int error;
+
+	buf_init(&top, PATH_LIMIT);
+	error = fold(&top, 0, root);
+	if (!error)
+		error = resolve(out, root, dir, target);
+	if (!error && !path_below(buf_text(out), buf_text(&top)))
+		error = -EPERM;
+	if (!error && out->len == 0)
+		error = path_error(buf_adds(out, "/"));
+	buf_free(&top);
+	return error;
+}

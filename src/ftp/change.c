@@ -233,14 +233,33 @@ int ftp_can_set(struct remote *r, enum remote_attr what)
 
 /* ---- links ---- */
 
-/* SITE SYMLINK takes two words: a name with a space cannot be said. */
-int ftp_symlink(struct remote *r, const char *target, const char *path, const struct opctx *ctx)
+/* ProFTPD resolves a relative target when it makes the link, from the directory that the session
+ * happens to be in, and stores the absolute path. */
+static int aim(const char *root, const char *target, const char *path, struct buf *out)
+{
+	struct buf dir;
+	int rc;
+
+	if (*target == '/')
+		return buf_adds(out, target);
+	buf_init(&dir, PATH_LIMIT);
+	rc = path_parent(&dir, path);
+	if (rc == 0)
+		rc = path_aim_link(out, *root ? root : "/", buf_text(&dir), target);
+	buf_free(&dir);
+	return rc;
+}
+
+static int symlink_to(struct remote *r, const char *target, const char *path,
+		      const struct opctx *ctx)
 {
 	struct exchange x;
+	int rc;
 
-	if (!*target || strpbrk(target, " \r\n") || strchr(path, ' '))
+	/* SITE SYMLINK takes two words: a name with a space cannot be said. */
+	if (strpbrk(target, " \r\n") || strchr(path, ' '))
 		return -EOPNOTSUPP;
-	int rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
+	rc = exchange_begin(&x, (struct remote_ftp *)r, FOR_METADATA, path, ctx);
 	if (rc != 0)
 		return rc;
 	rc = -EOPNOTSUPP;
@@ -253,6 +272,21 @@ int ftp_symlink(struct remote *r, const char *target, const char *path, const st
 		}
 	}
 	return exchange_end(&x, rc);
+}
+
+int ftp_symlink(struct remote *r, const char *target, const char *path, const struct opctx *ctx)
+{
+	struct buf absolute;
+	int rc;
+
+	if (!*target)
+		return -EOPNOTSUPP;
+	buf_init(&absolute, 3 * PATH_LIMIT);
+	rc = aim(((struct remote_ftp *)r)->root, target, path, &absolute);
+	if (rc == 0)
+		rc = symlink_to(r, buf_text(&absolute), path, ctx);
+	buf_free(&absolute);
+	return rc;
 }
 
 /* MLSD tells that it is a link but not where to: LIST does, whatever else the server has. */

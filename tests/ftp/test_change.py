@@ -83,8 +83,12 @@ def test_rename_keeps_the_dialogue_in_step_when_rnfr_is_refused():
 
 def test_symlink_and_copy():
     with one_of(PROFTPD) as (server, drive):
-        drive.ok("symlink", "a", "/d/l")
-        assert server.tree.get("/d/l").target == b"a"
+        drive.ok("list", "/")  # the session is in another directory then
+        for target, absolute in (("a", "/d/a"), ("../d/./a", "/d/a"), ("..", "/"), ("/x", "/x")):
+            drive.ok("symlink", target, "/d/l")
+            assert drive.said() == [[f"SITE SYMLINK {absolute} /d/l"]]
+            assert server.tree.get("/d/l").target == absolute.encode()
+            drive.ok("remove", "/d/l")
         drive.ok("copy", "/d/a", "/d/copy")
         assert server.tree.read("/d/copy") == b"old"
 

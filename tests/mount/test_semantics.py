@@ -214,6 +214,29 @@ def test_modes_and_times(place):
     assert stat.S_IMODE((place.here / "file").stat().st_mode) == 0o640
 
 
+@every_server(kinds=["proftpd"])
+def test_links_that_are_made_lead_where_they_were_meant_to(place, tmp_path):
+    """Wherever the session has been last.  What they lead to must be there: the server wants it."""
+    source = tmp_path / "source"
+    (source / "sub").mkdir(parents=True)
+    (source / "sub/x").write_text("inner")
+    (source / "x").write_text("outer")
+    for link, target in (("l", "x"), ("sub/l", "x"), ("sub/up", "../x"), ("dl", "sub")):
+        (source / link).symlink_to(target)
+    for copy, argv in (("cp", ["cp", "-a", f"{source}/.", place.here / "cp"]),
+                       ("rsync", ["rsync", "-a", f"{source}/", f"{place.here / 'rsync'}/"])):
+        run("rsync", "-a", "--no-links", f"{source}/", f"{place.here / copy}/")
+        os.listdir(place.here)
+        run(*argv)
+        for link, target in (("l", "x"), ("sub/l", "sub/x"), ("sub/up", "x"), ("dl", "sub")):
+            there = (place.there / copy / target).relative_to(place.server.root)
+            assert os.readlink(place.there / copy / link) == f"/{there}"
+            assert os.path.samefile(place.here / copy / link, place.here / copy / target)
+    assert run("rsync", "-ai", f"{source}/", f"{place.here / 'rsync'}/").stdout == ""
+    with pytest.raises(FileNotFoundError):
+        os.symlink("nothing", place.here / "dangling")
+
+
 @every_server()
 def test_symbolic_links_of_the_server(place):
     if place.server.kind == "pyftpdlib":

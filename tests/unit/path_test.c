@@ -213,6 +213,34 @@ static void test_links_stay_inside(void **state)
 	}
 }
 
+static void test_links_that_are_made(void **state)
+{
+	static const struct link_case made[] = {
+		{"/", "/", "x", "/x"},
+		{"/", "/d", "x", "/d/x"},
+		{"/", "/d/e", "../x", "/d/x"},
+		{"/", "/", "../x", "/x"},
+		{"/srv", "/d", "./x//y", "/srv/d/x/y"},
+		{"/srv", "/d", "..", "/srv"},
+		{"/srv", "/d", "../..", NULL},
+		{"/srv", "/d", "../../srvother", NULL},
+	};
+	struct buf out;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		const struct link_case *c = &made[i];
+		int error;
+
+		buf_init(&out, PATH_LIMIT);
+		error = path_aim_link(&out, c->root, c->dir, c->target);
+		if (c->want ? error != 0 || strcmp(buf_text(&out), c->want) != 0 : error != -EPERM)
+			fail_msg("%s %s %s: %d \"%s\"", c->root, c->dir, c->target, error,
+				 buf_text(&out));
+		buf_free(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_percent),
 		cmocka_unit_test(test_normalise),
 		cmocka_unit_test(test_links_stay_inside),
+		cmocka_unit_test(test_links_that_are_made),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
