@@ -118,6 +118,8 @@ struct stored {
 			    * dirty the server's file is a mixture; 0: none */
 	int64_t size;	   /* of the server's file, as last confirmed */
 	int64_t mtime;	   /* likewise, when exact; REMOTE_KEEP_MTIME: not known */
+	bool replacing;	   /* our rename over it may have happened: it is then of new_... */
+	int64_t new_size, new_mtime; /* as size and mtime */
 	struct hash *hash; /* of what the upload has been given so far, from 0 on; NULL: not kept */
 	char *temp;	   /* a temporary sibling of ours that may exist; NULL: none */
 	uint64_t temp_id;  /* its number in the journal */
@@ -203,6 +205,9 @@ ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct
 /* O_APPEND of the handle puts the bytes at the end, whatever `at` says. */
 ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		   const struct opctx *ctx);
+/* Bytes of a shared mapping, which belong at `at` through whatever handle they come. */
+ssize_t file_write_page(struct handle *h, const void *from, size_t n, int64_t at,
+			const struct opctx *ctx);
 /* The server itself copies `from`, all n bytes of it, over `to`, which was emptied and not written
  * since: n, and the server has confirmed it.  -EOPNOTSUPP: read and write instead; nothing has
  * changed. */

@@ -128,6 +128,9 @@ int fs_create_file(struct fs *fs, struct node *dir, const char *name, mode_t mod
 		   const struct opctx *ctx);
 ssize_t fs_read(struct handle *h, void *to, size_t n, int64_t at, const struct opctx *ctx);
 ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const struct opctx *ctx);
+/* The kernel writes a page of a shared mapping back: at `at`, also through an O_APPEND handle. */
+ssize_t fs_write_page(struct handle *h, const void *from, size_t n, int64_t at,
+		      const struct opctx *ctx);
 /* copy_file_range(2), where the server can do it (file_copy()). */
 ssize_t fs_copy(struct handle *from, int64_t from_at, struct handle *to, int64_t to_at, size_t n,
 		const struct opctx *ctx);

@@ -33,11 +33,23 @@ enum {
 	READER_PULL = 256 << 10, /* most that one pull asks of the stream */
 };
 
+enum reader_of {
+	READER_HANDLE, /* of who reads what the server has, until the file has a spool: then -EIO */
+	READER_FILLER, /* of the spool: its first stream, too, is opened after a look */
+	READER_PROVED, /* of a spool that is filled before the file is looked at once more */
+};
+
 /* For f's content on the server, which reads are checked against: its size (-1: not known) and its
  * mtime (REMOTE_KEEP_MTIME: not known exactly).  One reference. */
-int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out);
+int reader_create(struct file *f, int64_t size, int64_t mtime, enum reader_of of,
+		  struct reader **out);
 void reader_hold(struct reader *r);
 void reader_drop(struct reader *r); /* the last one frees; NULL: nothing */
+/* Its stream is closed, and its helpers are, when this returns 0: some servers (vsftpd) let nobody
+ * write to a file that is being sent.  The next read looks at the version before it opens another
+ * one; for_good: there is none, and whoever reads now is told -ESTALE.  A read that has stood at
+ * the network for the whole timeout is not waited for.  0, -EINTR. */
+int reader_let_go(struct reader *r, bool for_good, const struct opctx *ctx);
 /* Count (short only at the end of the file), or -errno. */
 ssize_t reader_read(struct reader *r, void *to, size_t n, int64_t at, const struct opctx *ctx);
 

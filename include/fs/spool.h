@@ -89,6 +89,9 @@ void spool_forget(const char *dir, uint64_t id);
 int spool_write(struct spool *s, const void *from, size_t n, int64_t at);
 int spool_fill(struct spool *s, const void *from, size_t n,
 	       int64_t at); /* server bytes: present only where not already present */
+/* What was filled in is not wanted: the server's bytes are missing again, as far as there is memory
+ * to note it. */
+void spool_forget_fill(struct spool *s);
 /* Bytes at [at, at+n) clipped to size; every byte must be present or beyond base_size.  Count or
  * -errno. */
 ssize_t spool_read(struct spool *s, void *to, size_t n, int64_t at);
@@ -98,6 +101,8 @@ bool spool_solid(const struct spool *s, int64_t from, int64_t to);
 int spool_truncate(struct spool *s, int64_t size);
 /* Must bytes of [from, to) come from the server before they can be read? */
 bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct extent *gap);
+/* Is all of it here, written or fetched? */
+bool spool_complete(const struct spool *s);
 /* Does the server lack anything? */
 bool spool_changed(const struct spool *s);
 /* Is everything dirty beyond what the server has, i.e. will APPE from base_size do? */

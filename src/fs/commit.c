@@ -143,7 +143,7 @@ static void failed_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->
 		return;
 	}
 	/* Nobody may be left who could look why, and what is promised is tried for ever. */
-	if (f->owed && !remote_link_error(rc))
+	if ((f->owed || (c->not_ours && spool_complete(c->spool))) && !remote_link_error(rc))
 		f->recovered = true;
 	file_enter_locked(f, FILE_FAILED);
 	for (struct handle *h = f->handles; h; h = h->next)
@@ -189,10 +189,12 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 	rc = store(&c);
 	mutex_lock(&f->lock);
 	upload_end_locked(&c, f);
-	if (rc)
+	if (rc) {
+		upload_forget_locked(&c, f);
 		failed_locked(&c, f, rc);
-	else
+	} else {
 		commit_stored_locked(&c, f);
+	}
 	file_check_locked(f);
 	*more = f->state == FILE_DIRTY;
 	mutex_unlock(&f->lock);

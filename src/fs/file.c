@@ -304,7 +304,7 @@ static struct reader *take_reader(struct handle *h, uint64_t version, bool make,
 		size = n->have & HAVE_SIZE ? n->size : -1;
 		mtime = n->have & HAVE_EXACT_MTIME ? n->mtime : REMOTE_KEEP_MTIME;
 		mutex_unlock(&f->files->tree->lock);
-		*rc = reader_create(f, size, mtime, &h->reader);
+		*rc = reader_create(f, size, mtime, READER_HANDLE, &h->reader);
 		h->version = version;
 	}
 	r = *rc ? NULL : h->reader;
@@ -312,6 +312,33 @@ static struct reader *take_reader(struct handle *h, uint64_t version, bool make,
 		reader_hold(r);
 	mutex_unlock(&h->reader_made);
 	return r;
+}
+
+static struct reader *reader_of_any(struct file *f)
+{
+	struct reader *r = NULL;
+
+	mutex_lock(&f->lock);
+	for (struct handle *h = f->handles; h && !r; h = h->next) {
+		mutex_lock(&h->reader_made);
+		r = h->reader;
+		h->reader = NULL;
+		mutex_unlock(&h->reader_made);
+	}
+	mutex_unlock(&f->lock);
+	return r;
+}
+
+int file_let_go(struct file *f, const struct opctx *ctx)
+{
+	int rc = f->filler ? reader_let_go(f->filler, false, ctx) : 0;
+	struct reader *r;
+
+	while (rc == 0 && (r = reader_of_any(f))) {
+		rc = reader_let_go(r, true, ctx);
+		reader_drop(r);
+	}
+	return rc;
 }
 
 static ssize_t read_server(struct handle *h, uint64_t version, void *to, size_t n, int64_t at,
@@ -385,8 +412,8 @@ ssize_t file_read(struct handle *h, void *to, size_t n, int64_t at, const struct
 
 /* ---- writing ---- */
 
-static int write_locked(struct file *f, const struct handle *h, const void *from, size_t n,
-			int64_t at, const struct opctx *ctx) REQUIRES(f->lock)
+static int write_locked(struct file *f, bool append, const void *from, size_t n, int64_t at,
+			const struct opctx *ctx) REQUIRES(f->lock)
 {
 	int rc = promise_settle_locked(f, ctx);
 
@@ -394,7 +421,7 @@ static int write_locked(struct file *f, const struct handle *h, const void *from
 		rc = file_spool_locked(f, true, ctx);
 	if (rc)
 		return rc;
-	if (h->flags & O_APPEND)
+	if (append)
 		at = f->spool->size;
 	if (at < 0 || at > INT64_MAX - (int64_t)n)
 		return -EINVAL;
@@ -424,7 +451,7 @@ static int make_room(struct file *f, int64_t at, size_t n, const struct opctx *c
 	return writeback_room(files->writeback, f, end, ctx);
 }
 
-ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
+static ssize_t put(struct handle *h, bool append, const void *from, size_t n, int64_t at,
 		   const struct opctx *ctx)
 {
 	struct file *f = h->file;
@@ -439,7 +466,7 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		return rc;
 	mutex_lock(&f->lock);
 	file_not_refused_locked(f, h);
-	rc = write_locked(f, h, from, n, at, ctx);
+	rc = write_locked(f, append, from, n, at, ctx);
 	if (rc == -EFBIG) {
 		/* Too many scattered ranges: bring both sides together, which leaves one. */
 		mutex_unlock(&f->lock);
@@ -448,13 +475,25 @@ ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
 		if (rc == 0)
 			rc = file_present_locked(f, 0, INT64_MAX, ctx);
 		if (rc == 0)
-			rc = write_locked(f, h, from, n, at, ctx);
+			rc = write_locked(f, append, from, n, at, ctx);
 	}
 	mutex_unlock(&f->lock);
 	if (rc)
 		return rc;
 	commit_follow(f, ctx);
 	return (ssize_t)n;
+}
+
+ssize_t file_write(struct handle *h, const void *from, size_t n, int64_t at,
+		   const struct opctx *ctx)
+{
+	return put(h, h->flags & O_APPEND, from, n, at, ctx);
+}
+
+ssize_t file_write_page(struct handle *h, const void *from, size_t n, int64_t at,
+			const struct opctx *ctx)
+{
+	return put(h, false, from, n, at, ctx);
 }
 
 /* ---- the promise ---- */

@@ -33,6 +33,10 @@ void file_put(struct file *f);
 /* As a close does: f's changes are stored, or promised to be. */
 int file_secure(struct file *f, const struct opctx *ctx);
 bool handle_writes(const struct handle *h);
+/* Before the server's file is written to, which some servers refuse while they send it: ends all
+ * streams that read it, so that nothing of ours is in the way.  It has a spool, from which reads go
+ * on, and is busy in our hands. */
+int file_let_go(struct file *f, const struct opctx *ctx);
 
 /* state.c */
 
@@ -151,6 +155,8 @@ struct commit {
 	int64_t furthest;     /* most bytes of the file that any try has sent */
 	unsigned in_vain;     /* tries since then */
 	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
+	bool unproved;	      /* bytes were fetched, and the base was not looked at since */
+	bool not_ours;	      /* somebody else has changed the base */
 	unsigned short_sizes; /* SIZE or hash disagreed with what a 226 had confirmed so often */
 };
 
@@ -217,6 +223,14 @@ int upload_finish(struct commit *c);
 int upload_place(struct commit *c);
 /* Somebody else's content is under our name: logs, -EIO. */
 int upload_not_ours(struct commit *c, int64_t size);
+
+/* Fetch what the spool lacks of [from, to), and nothing counts before the base is looked at. */
+int upload_fill(struct commit *c, int64_t from, int64_t to);
+/* Is what the spool is based on still there, so that all that was fetched is of it?  0; -EIO: it is
+ * somebody else's by now; -EOPNOTSUPP: the server cannot tell. */
+int upload_check_base(struct commit *c);
+/* The commit has failed: what was fetched for it may be of another version, and is forgotten. */
+void upload_forget_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
 
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 	REQUIRES(f->lock);

@@ -438,6 +438,13 @@ ssize_t fs_write(struct handle *h, const void *from, size_t n, int64_t at, const
 	return file_write(h, from, n, at, ctx);
 }
 
+ssize_t fs_write_page(struct handle *h, const void *from, size_t n, int64_t at,
+		      const struct opctx *ctx)
+{
+	about_to_write(h);
+	return file_write_page(h, from, n, at, ctx);
+}
+
 ssize_t fs_copy(struct handle *from, int64_t from_at, struct handle *to, int64_t to_at, size_t n,
 		const struct opctx *ctx)
 {

@@ -93,23 +93,8 @@ static int fill_gaps(struct commit *c, const struct patch *p)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->n && rc == 0; i++)
-		rc = file_fill(c->file, p->part[i].from, p->part[i].to, c->ctx);
+		rc = upload_fill(c, p->part[i].from, p->part[i].to);
 	return rc;
-}
-
-/* Bytes put into a file that somebody else has changed would be a mixture for good. */
-static int check_base(struct commit *c)
-{
-	struct entry e;
-	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
-
-	if (rc)
-		return rc;
-	if (!(e.have & HAVE_SIZE))
-		return -EOPNOTSUPP;
-	return version_same(c->file, &e, c->stored.size, c->stored.mtime)
-		       ? 0
-		       : upload_not_ours(c, e.size);
 }
 
 /* May a part be replaced here?  Once per server that is tried on a temporary sibling. */
@@ -180,10 +165,12 @@ static int store_part(struct commit *c, const char *path, const struct extent *p
 
 static int in_place(struct commit *c, const struct patch *p)
 {
-	int rc = check_base(c);
+	int rc = upload_check_base(c);
 
 	if (rc == 0 && c->stored.patching != c->writes)
 		rc = promise_patch(c->file);
+	if (rc == 0)
+		rc = file_let_go(c->file, c->ctx);
 	for (size_t i = 0; i < p->n && rc == 0; i++)
 		rc = store_part(c, buf_text(&c->path), &p->part[i], i + 1 == p->n);
 	return rc;
@@ -199,7 +186,7 @@ static int copy_base(struct commit *c)
 
 	if (rc == 0)
 		rc = copy_complete(c, least, most > least ? most : least);
-	return rc ? rc : check_base(c);
+	return rc ? rc : upload_check_base(c);
 }
 
 /* Should the word of the rename be lost, the file is the old or the new one.  Both are the base

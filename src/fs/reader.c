@@ -35,7 +35,8 @@ struct want {
 			  * stream does, too */
 };
 
-int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **out)
+int reader_create(struct file *f, int64_t size, int64_t mtime, enum reader_of of,
+		  struct reader **out)
 {
 	struct reader *r = calloc(1, sizeof *r);
 
@@ -44,6 +45,8 @@ int reader_create(struct file *f, int64_t size, int64_t mtime, struct reader **o
 	r->file = f;
 	r->size = size;
 	r->mtime = mtime;
+	r->of = of;
+	r->lost = of == READER_FILLER;
 	r->refs = 1;
 	mutex_init(&r->lock);
 	cond_init(&r->moved);
@@ -155,6 +158,34 @@ static int make_room_locked(struct reader *r, char **to, size_t *n) REQUIRES(r->
 	*to = r->ring + where;
 	*n = (size_t)want;
 	return 0;
+}
+
+int reader_let_go(struct reader *r, bool for_good, const struct opctx *ctx)
+{
+	struct opctx own = *ctx;
+	int64_t until = clock_monotonic() + r->file->files->timeout;
+	int rc = 0;
+
+	if (own.deadline > until)
+		own.deadline = until;
+	mutex_lock(&r->lock);
+	if (for_good && !r->failed)
+		r->failed = -ESTALE;
+	while (rc == 0 && r->pulling)
+		rc = cond_wait_ctx(&r->moved, &r->lock, &own);
+	if (rc == 0 && (r->stream || r->crew)) {
+		r->pulling = true;
+		mutex_unlock(&r->lock);
+		if (r->crew)
+			crew_stop(r->crew);
+		reader_close_stream(r);
+		mutex_lock(&r->lock);
+		r->lost = true;
+		r->led = r->pulling = false;
+		cond_broadcast(&r->moved);
+	}
+	mutex_unlock(&r->lock);
+	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
 /* Put the window where w can be served from: at its own offset, or at that of a read that waits a

@@ -16,6 +16,7 @@ enum { TAIL = 256 };
 
 struct reader {
 	struct file *file;
+	enum reader_of of; /* constant */
 	atomic_uint refs;
 	struct mutex lock;
 	int64_t size GUARDED_BY(lock);	/* expected; -1: not known */

@@ -61,7 +61,7 @@ static int changed(struct reader *r, const char *path, const char *how)
 static bool follow_locked(struct reader *r, const struct entry *now, unsigned flags)
 	REQUIRES(r->lock)
 {
-	if ((flags & (NODE_LOCAL | NODE_BUSY | NODE_UNLINKED)) ||
+	if (r->of != READER_HANDLE || (flags & (NODE_LOCAL | NODE_BUSY | NODE_UNLINKED)) ||
 	    !version_grown(now, r->size, r->mtime))
 		return false;
 	r->size = now->size;
@@ -161,15 +161,37 @@ static int open_stream(struct reader *r, const char *path, int64_t from, const s
 	return rc;
 }
 
-/* Open the stream at `from`.  The first one of all needs no check: nothing was read of another
- * version. */
+/* The handle's reads are the spool's by now, and a stream that is opened late would be in the way
+ * of its commit. */
+static bool overtaken(struct reader *r)
+{
+	struct file *f = r->file;
+	bool spooled;
+
+	if (r->of != READER_HANDLE)
+		return false;
+	mutex_lock(&f->lock);
+	spooled = f->spool;
+	mutex_unlock(&f->lock);
+	return spooled;
+}
+
+/* Must the version be looked at before a stream is opened?  Not for the first one of all, unless a
+ * spool has bytes of a version: nothing was read of another one. */
+static bool in_doubt(const struct reader *r)
+{
+	return r->lost || (r->opened && clock_monotonic() - r->checked_at > CHECK_TRUST);
+}
+
 static int open_at(struct reader *r, int64_t from, const struct opctx *ctx)
 {
 	struct buf path;
 	int rc;
 
+	if (overtaken(r))
+		return -EIO;
 	rc = path_of(r, &path);
-	if (rc == 0 && r->opened && (r->lost || clock_monotonic() - r->checked_at > CHECK_TRUST))
+	if (rc == 0 && in_doubt(r))
 		rc = check_version(r, buf_text(&path), ctx);
 	if (rc == 0)
 		rc = open_stream(r, buf_text(&path), from, ctx);

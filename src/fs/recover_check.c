@@ -145,6 +145,9 @@ static int beside(struct file *f, const char *path, const struct opctx *ctx)
 	}
 	mutex_unlock(&t->lock);
 	if (rc == 0) {
+		/* A promise of it needs nothing of the other file. */
+		f->spool->whole = true;
+		f->spool->base_size = 0;
 		nothing_stored_locked(f);
 		promise_update_locked(f);
 		log_error("%s: changed on the server since it was written here: what was written "
@@ -194,7 +197,7 @@ static int compare(struct file *f, const char *path, const struct entry *e, cons
 		return rc;
 	if (ours)
 		resume(f, e->size, mtime);
-	else if (whole)
+	else if (spool_complete(f->spool))
 		rc = beside(f, path, ctx);
 	else
 		keep_aside(f, path, e->have & HAVE_SIZE ? e->size : -1, mtime);

@@ -381,6 +381,13 @@ bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct exten
 	return extents_gap(&s->present, from, to < s->base_size ? to : s->base_size, gap);
 }
 
+bool spool_complete(const struct spool *s)
+{
+	struct extent gap;
+
+	return !spool_missing(s, 0, s->size, &gap);
+}
+
 bool spool_changed(const struct spool *s)
 {
 	return s->whole || s->shrunk || s->dirty.n || s->size != s->base_size;
@@ -391,6 +398,15 @@ bool spool_only_grew(const struct spool *s)
 	if (s->whole || s->shrunk || s->size <= s->base_size)
 		return false;
 	return !s->dirty.n || s->dirty.v[0].from >= s->base_size;
+}
+
+void spool_forget_fill(struct spool *s)
+{
+	struct extent gap;
+
+	for (int64_t at = 0; extents_gap(&s->dirty, at, s->base_size, &gap); at = gap.to)
+		if (extents_cut(&s->present, gap.from, gap.to))
+			return;
 }
 
 void spool_resume(struct spool *s, int64_t size)

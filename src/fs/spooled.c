@@ -141,6 +141,14 @@ int file_spool_locked(struct file *f, bool keep, const struct opctx *ctx)
 
 /* ---- the middle ---- */
 
+/* A commit looks at the file when all is here that it needs. */
+static int make_filler_locked(struct file *f) REQUIRES(f->lock)
+{
+	return reader_create(f, f->stored.size, f->stored.mtime,
+			     f->state == FILE_COMMITTING ? READER_PROVED : READER_FILLER,
+			     &f->filler);
+}
+
 int file_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 {
 	char *bytes = malloc(CHUNK);
@@ -154,7 +162,7 @@ int file_fill(struct file *f, int64_t from, int64_t to, const struct opctx *ctx)
 		mutex_lock(&f->lock);
 		more = spool_missing(f->spool, from, to, &gap);
 		if (more && !f->filler)
-			rc = reader_create(f, f->stored.size, f->stored.mtime, &f->filler);
+			rc = make_filler_locked(f);
 		mutex_unlock(&f->lock);
 		if (rc || !more)
 			break;

@@ -78,6 +78,7 @@ int upload_not_ours(struct commit *c, int64_t size)
 	log_error("%s: somebody else changed it on the server: %" PRId64 " bytes where %" PRId64
 		  " were",
 		  buf_text(&c->path), size, c->spool->base_size);
+	c->not_ours = true;
 	return -EIO;
 }
 
@@ -96,31 +97,86 @@ static int open_tail(struct commit *c)
 	if (rc)
 		return rc;
 	s->sent = s->size;
+	rc = file_let_go(c->file, c->ctx);
+	if (rc)
+		return rc;
 	return remote_open_write(c->files->remote, buf_text(&c->path), WRITE_APPEND, s->size,
 				 &s->upload, c->ctx);
 }
 
-/* An append that broke has left the old content and an unknown part of the new behind it, and more
- * of it may still be on its way to a server that was cut off: only replacing the file is safe. */
-static int look_at_torn(struct commit *c)
+int upload_fill(struct commit *c, int64_t from, int64_t to)
+{
+	struct extent gap;
+	int rc;
+
+	if (!spool_missing(c->spool, from, to, &gap))
+		return 0;
+	c->unproved = true;
+	rc = file_fill(c->file, from, to, c->ctx);
+	if (rc == 0)
+		c->progress = clock_monotonic();
+	return rc;
+}
+
+/* The word of our own rename may have been lost. */
+static bool is_ours(const struct commit *c, const struct entry *e)
+{
+	const struct stored *s = &c->stored;
+
+	return s->replacing && version_same(c->file, e, s->new_size, s->new_mtime);
+}
+
+/* What is sent now would be a mixture of two versions for good, or lose the other one. */
+int upload_check_base(struct commit *c)
 {
 	struct entry e;
 	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
 
 	if (rc)
 		return rc;
-	if (e.type != ENTRY_FILE ||
-	    ((e.have & HAVE_SIZE) &&
-	     (e.size < c->spool->base_size || e.size > atomic_load(&c->file->append_end))))
+	if (!(e.have & HAVE_SIZE))
+		return -EOPNOTSUPP;
+	if (!version_same(c->file, &e, c->stored.size, c->stored.mtime) && !is_ours(c, &e))
 		return upload_not_ours(c, e.size);
+	c->unproved = false;
 	return 0;
 }
 
-static bool needs_fill(const struct commit *c)
+void upload_forget_locked(struct commit *c, struct file *f)
 {
-	struct extent gap;
+	if (!c->unproved)
+		return;
+	spool_forget_fill(c->spool);
+	reader_drop(f->filler);
+	f->filler = NULL;
+}
 
-	return spool_missing(c->spool, 0, c->spool->size, &gap);
+/* Is something that the server had a part of what it is to have? */
+static bool on_base(const struct commit *c)
+{
+	const struct stored *s = &c->stored;
+	const struct spool *spool = c->spool;
+	int64_t old = spool->base_size < spool->size ? spool->base_size : spool->size;
+
+	return s->on_server && !s->partial && !spool->whole && old > 0 &&
+	       !extents_cover(&spool->dirty, 0, old);
+}
+
+/* Here is all that is to be sent, and it is of one version.  One round trip, after the bytes: so it
+ * covers the time that they took. */
+static int complete(struct commit *c)
+{
+	int rc = upload_fill(c, 0, INT64_MAX);
+
+	if (rc || !on_base(c))
+		return rc;
+	rc = upload_check_base(c);
+	/* Nobody's version is replaced where there is none, if all was here before. */
+	if (rc == -EOPNOTSUPP || (rc == -ENOENT && !c->unproved)) {
+		c->unproved = false;
+		rc = 0;
+	}
+	return rc;
 }
 
 static int open_name(struct commit *c)
@@ -134,6 +190,9 @@ static int open_name(struct commit *c)
 	temp_discard(c);
 	if (s->temp)
 		return -ECONNRESET;
+	rc = file_let_go(c->file, c->ctx);
+	if (rc)
+		return rc;
 	rc = remote_open_write(c->files->remote, buf_text(&c->path), WRITE_WHOLE, 0, &s->upload,
 			       c->ctx);
 	/* A command that was lost may have been carried out. */
@@ -183,22 +242,16 @@ static bool under_its_name(const struct commit *c)
 static int open_upload(struct commit *c)
 {
 	struct stored *s = &c->stored;
-	int rc = 0;
+	int rc;
 
 	/* Should its answer be lost, what the server has is no base that could be recognised. */
 	s->no_patch = true;
 	if (upload_may_append(c->file, s, c->spool))
 		return open_tail(c);
 	s->to = UPLOAD_NAME;
-	if (needs_fill(c)) {
-		if (atomic_load(&c->file->append_end))
-			rc = look_at_torn(c);
-		if (rc == 0)
-			rc = file_fill(c->file, 0, INT64_MAX, c->ctx);
-		if (rc)
-			return rc;
-		c->progress = clock_monotonic();
-	}
+	rc = complete(c);
+	if (rc)
+		return rc;
 	if (!under_its_name(c))
 		return open_temp(c);
 	if (s->on_server && !s->partial && s->size > 0 && !c->spool->whole)
@@ -328,12 +381,18 @@ static bool may_settle_behind(const struct commit *c)
 int upload_place(struct commit *c)
 {
 	struct stored *s = &c->stored;
+	const struct entry *e = &c->settled;
 	int rc = remote_rename(c->files->remote, s->temp, buf_text(&c->path), RENAME_REPLACE_TARGET,
 			       c->ctx);
 
-	/* It may have been carried out: who removes the file must not take it for one that is here
-	 * alone. */
-	if (!s->on_server && (rc == -EINTR || remote_link_error(rc)))
+	if (rc != -EINTR && !remote_link_error(rc))
+		return rc;
+	/* It may have been carried out.  Then this is what is there; and who removes the file must
+	 * not take it for one that is here alone. */
+	s->replacing = true;
+	s->new_size = e->have & HAVE_SIZE ? e->size : -1;
+	s->new_mtime = e->have & HAVE_EXACT_MTIME ? e->mtime : REMOTE_KEEP_MTIME;
+	if (!s->on_server)
 		s->on_server = s->partial = s->doubt = true;
 	return rc;
 }
@@ -363,7 +422,7 @@ void upload_stored(struct commit *c)
 		temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
-	s->partial = s->doubt = s->unproven = s->cut = false;
+	s->partial = s->doubt = s->unproven = s->cut = s->replacing = false;
 	s->patching = 0;
 	s->silent = 0;
 	s->no_patch = false;

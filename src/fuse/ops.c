@@ -203,7 +203,8 @@ static void op_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t s
 
 	(void)ino;
 	request_begin(&r, req, UNBOUNDED);
-	ssize_t n = fs_write(handle_of(fi), bytes, size, off, &r.ctx);
+	ssize_t n = fi->writepage ? fs_write_page(handle_of(fi), bytes, size, off, &r.ctx)
+				  : fs_write(handle_of(fi), bytes, size, off, &r.ctx);
 	request_end(&r);
 	if (n < 0)
 		reply_status(req, (int)n);

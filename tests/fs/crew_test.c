@@ -158,7 +158,7 @@ static int begin(void **state)
 	w->node = tree_put_locked(&w->tree, w->tree.root, "f", &e);
 	mutex_unlock(&w->tree.lock);
 	assert_int_equal(file_get(&w->files, w->node, &w->file), 0);
-	assert_int_equal(reader_create(w->file, e.size, e.mtime, &w->reader), 0);
+	assert_int_equal(reader_create(w->file, e.size, e.mtime, READER_HANDLE, &w->reader), 0);
 	entry_clear(&e);
 	w->segments = stats_get(STAT_SEGMENTS);
 	*state = w;
@@ -337,7 +337,8 @@ static void small_files_know_nothing_of_it(void **state)
 
 	assert_int_equal(mem_put(w->server, "/f", w->bytes, 4 << 20), 0);
 	reader_drop(w->reader);
-	assert_int_equal(reader_create(w->file, 4 << 20, REMOTE_KEEP_MTIME, &w->reader), 0);
+	assert_int_equal(
+		reader_create(w->file, 4 << 20, REMOTE_KEEP_MTIME, READER_HANDLE, &w->reader), 0);
 	for (w->at = 0; w->at < 4 << 20; w->at += PIECE)
 		assert_int_equal(reader_read(w->reader, w->piece, PIECE, w->at, &ctx), PIECE);
 	assert_int_equal(atomic_load(&w->slow.most), 1);

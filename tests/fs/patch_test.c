@@ -428,6 +428,137 @@ static void test_somebody_elses_change_is_not_copied(void **state)
 	stop();
 }
 
+/* Every change of a file that was begun with is somebody's, however it is stored. */
+static void replaced_meanwhile(size_t theirs, bool read_first, bool cut)
+{
+	char byte;
+	struct handle *h;
+
+	start_on(NULL, INPLACE_AUTO, 8000);
+	h = open_file(O_RDWR);
+	if (read_first)
+		assert_int_equal(fs_read(h, want, sizeof(want), 0, &ctx), 8000);
+	if (cut) {
+		struct fs_found found;
+		struct fs_attr attr;
+		struct stat st = {.st_size = 4000};
+
+		assert_int_equal(fs_lookup(fs, fs_root(fs), "f", &found, &ctx), 0);
+		assert_int_equal(fs_setattr(fs, found.node, h, FS_SET_SIZE, &st, &attr, &ctx), 0);
+	} else {
+		edit(h, "ours", 4000);
+	}
+	memset(want, '!', theirs);
+	size = theirs;
+	assert_int_equal(mem_put(server, "/f", want, size), 0);
+	assert_int_equal(fs_read(h, &byte, 1, 100, &ctx), -EIO);
+	assert_int_equal(fs_flush(h, &ctx), -EIO);
+	assert_true(stored());
+	assert_int_equal(fs_fsync(h, &ctx), -EIO);
+	fs_release(h);
+	assert_true(stored());
+	stop();
+}
+
+static void test_somebody_elses_change_is_not_replaced(void **state)
+{
+	(void)state;
+	replaced_meanwhile(48000, false, false);
+	replaced_meanwhile(48000, true, false);
+	replaced_meanwhile(48000, false, true);
+	replaced_meanwhile(8000, false, false);
+}
+
+/* Between the fetch and the look. */
+static void put_theirs(void *arg)
+{
+	(void)arg;
+	memset(want, '!', 8000);
+	assert_int_equal(mem_put(server, "/f", want, 8000), 0);
+}
+
+static void test_what_was_fetched_is_of_the_base(void **state)
+{
+	(void)state;
+	char byte;
+
+	start_on(NULL, INPLACE_AUTO, 8000);
+	struct handle *h = open_file(O_RDWR);
+	edit(h, "ours", 4000);
+	fault_meanwhile(plan, FAULT_READ, put_theirs, NULL);
+	assert_int_equal(fs_flush(h, &ctx), -EIO);
+	assert_true(stored());
+	assert_int_equal(fs_read(h, &byte, 1, 100, &ctx), -EIO);
+	fs_release(h);
+	stop();
+}
+
+/* All of it was here before, so both survive. */
+static void test_a_whole_edit_is_stored_beside(void **state)
+{
+	(void)state;
+	char bytes[8000];
+
+	start_on(NULL, INPLACE_AUTO, 8000);
+	struct handle *h = open_file(O_RDWR);
+	edit(h, "ours", 4000);
+	assert_int_equal(fs_read(h, bytes, sizeof(bytes), 0, &ctx), sizeof(bytes));
+	put_theirs(NULL);
+	assert_int_equal(fs_flush(h, &ctx), -EIO);
+	fs_release(h);
+	assert_true(stored());
+	assert_int_equal(mem_count(server), 2);
+	stop();
+}
+
+/* The word of a rename is lost: what is there now is nobody else's. */
+static void test_our_own_rename_is_not_somebody_elses(void **state)
+{
+	(void)state;
+	start_on(NULL, INPLACE_AUTO, 8000);
+	struct handle *h = open_file(O_RDWR);
+	edit(h, "longer", 7998);
+	fault_nth(plan, FAULT_RENAME, FAULT_AFTER, -ECONNRESET, 1, 1);
+	clock_advance(10 * NS_PER_S);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_true(stored());
+	fs_release(h);
+	stop();
+}
+
+/* A parked download of ours would keep a server that locks from taking the change. */
+static void test_no_download_is_in_the_way_of_an_upload(void **state)
+{
+	(void)state;
+	char bytes[20000];
+
+	start(INPLACE_AUTO);
+	struct handle *h = open_file(O_RDWR), *r = open_file(O_RDONLY);
+	assert_int_equal(fs_read(h, bytes, sizeof(bytes), 0, &ctx), sizeof(bytes));
+	assert_int_equal(fs_read(r, bytes, sizeof(bytes), 0, &ctx), sizeof(bytes));
+	edit(h, "ours", 1000000);
+	assert_int_equal(fs_read(r, bytes, sizeof(bytes), 500000, &ctx), sizeof(bytes));
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_true(stored());
+	assert_int_equal(mem_reads_open(server), 0);
+	fs_release(r);
+	fs_release(h);
+	stop();
+}
+
+static void test_a_page_of_an_append_handle_has_its_place(void **state)
+{
+	(void)state;
+	start_on(NULL, INPLACE_AUTO, 8000);
+	struct handle *h = open_file(O_RDWR | O_APPEND);
+	assert_int_equal(fs_write_page(h, "page", 4, 4096, &ctx), 4);
+	memcpy(want + 4096, "page", 4);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_true(stored());
+	fs_release(h);
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +579,12 @@ int main(void)
 		cmocka_unit_test(test_only_what_changed_and_never_a_mixture),
 		cmocka_unit_test(test_a_copy_that_broke_off_is_begun_anew),
 		cmocka_unit_test(test_somebody_elses_change_is_not_copied),
+		cmocka_unit_test(test_somebody_elses_change_is_not_replaced),
+		cmocka_unit_test(test_what_was_fetched_is_of_the_base),
+		cmocka_unit_test(test_a_whole_edit_is_stored_beside),
+		cmocka_unit_test(test_our_own_rename_is_not_somebody_elses),
+		cmocka_unit_test(test_no_download_is_in_the_way_of_an_upload),
+		cmocka_unit_test(test_a_page_of_an_append_handle_has_its_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -412,6 +412,14 @@ void mem_forget_attrs(struct mem_server *m, bool refuse)
 	mutex_unlock(&m->lock);
 }
 
+unsigned mem_reads_open(struct mem_server *m)
+{
+	mutex_lock(&m->lock);
+	unsigned n = m->reads_open;
+	mutex_unlock(&m->lock);
+	return n;
+}
+
 unsigned mem_hashes_asked(struct mem_server *m)
 {
 	mutex_lock(&m->lock);

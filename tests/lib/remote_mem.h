@@ -54,6 +54,8 @@ int mem_make_dir(struct mem_server *m, const char *path);
 void mem_corrupt(struct mem_server *m, unsigned n);
 /* How often was a hash asked for? */
 unsigned mem_hashes_asked(struct mem_server *m);
+/* Downloads that are not closed. */
+unsigned mem_reads_open(struct mem_server *m);
 /* What was learned of modes and times is forgotten, as by a new mount.  `refuse`: it could set
  * them, and cannot any more; can_set() says that it can until it is tried. */
 void mem_forget_attrs(struct mem_server *m, bool refuse);

@@ -25,6 +25,7 @@ struct mem_server {
 	struct mem_node *root GUARDED_BY(lock);
 	bool patch_tried GUARDED_BY(lock); /* on a temporary file, as a client does */
 	unsigned corrupt GUARDED_BY(lock), hashes_asked GUARDED_BY(lock);
+	unsigned reads_open GUARDED_BY(lock);
 };
 
 int64_t mem_whole_second(int64_t ns);

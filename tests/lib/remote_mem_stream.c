@@ -12,7 +12,7 @@ struct mem_stream {
 	struct mem_server *server;
 	struct mem_node *node;
 	size_t at; /* of a read, or of a write to the file's middle */
-	bool patches;
+	bool patches, reads;
 	struct remote *remote;
 	char *path; /* of a write */
 };
@@ -87,6 +87,7 @@ static void mem_close(struct stream *s)
 	struct mem_stream *self = (struct mem_stream *)s;
 
 	mutex_lock(&self->server->lock);
+	self->server->reads_open -= self->reads;
 	mem_unref_locked(self->node);
 	mutex_unlock(&self->server->lock);
 	free(self->path);
@@ -175,8 +176,13 @@ int mem_open_read(struct remote *r, const char *path, int64_t from, struct strea
 	rc = mem_find_locked(m, path, &n);
 	if (!rc && n->type == ENTRY_DIR)
 		rc = -EISDIR;
-	if (!rc)
-		*out = &stream_on_locked(m, n, &read_ops, (size_t)from)->stream;
+	if (!rc) {
+		struct mem_stream *s = stream_on_locked(m, n, &read_ops, (size_t)from);
+
+		s->reads = true;
+		m->reads_open++;
+		*out = &s->stream;
+	}
 	mutex_unlock(&m->lock);
 	return rc;
 }
