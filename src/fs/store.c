@@ -69,8 +69,8 @@ static int find_path(struct commit *c)
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool)
 {
 	return f->files->atomic != ATOMIC_ON && s->on_server && !s->partial && !s->no_append &&
-	       !atomic_load(&f->append_end) && s->size > 0 && s->size == spool->base_size &&
-	       spool_only_grew(spool);
+	       !s->replacing && !atomic_load(&f->append_end) && s->size > 0 &&
+	       s->size == spool->base_size && spool_only_grew(spool);
 }
 
 int upload_not_ours(struct commit *c, int64_t size)
@@ -80,28 +80,6 @@ int upload_not_ours(struct commit *c, int64_t size)
 		  buf_text(&c->path), size, c->spool->base_size);
 	c->not_ours = true;
 	return -EIO;
-}
-
-/* Bytes appended to a file that somebody else has changed would be at the wrong place. */
-static int open_tail(struct commit *c)
-{
-	struct stored *s = &c->stored;
-	struct entry e;
-	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
-
-	s->to = UPLOAD_TAIL;
-	if (rc == 0 && !(e.have & HAVE_SIZE))
-		rc = -EOPNOTSUPP;
-	if (rc == 0 && (e.type != ENTRY_FILE || e.size != s->size))
-		rc = upload_not_ours(c, e.size);
-	if (rc)
-		return rc;
-	s->sent = s->size;
-	rc = file_let_go(c->file, c->ctx);
-	if (rc)
-		return rc;
-	return remote_open_write(c->files->remote, buf_text(&c->path), WRITE_APPEND, s->size,
-				 &s->upload, c->ctx);
 }
 
 int upload_fill(struct commit *c, int64_t from, int64_t to)
@@ -140,6 +118,23 @@ int upload_check_base(struct commit *c)
 		return upload_not_ours(c, e.size);
 	c->unproved = false;
 	return 0;
+}
+
+/* Bytes appended to a file that somebody else has changed would be at the wrong place. */
+static int open_tail(struct commit *c)
+{
+	struct stored *s = &c->stored;
+	int rc;
+
+	s->to = UPLOAD_TAIL;
+	rc = upload_check_base(c);
+	if (rc == 0)
+		rc = file_let_go(c->file, c->ctx);
+	if (rc)
+		return rc;
+	s->sent = s->size;
+	return remote_open_write(c->files->remote, buf_text(&c->path), WRITE_APPEND, s->size,
+				 &s->upload, c->ctx);
 }
 
 void upload_forget_locked(struct commit *c, struct file *f)
