@@ -1,6 +1,7 @@
 /* fs/file_private - what the rooms of open files share: file.c, state.c, spooled.c, resize.c,
- * remove.c, commit.c, store.c, temp.c, proof.c, patch.c, copy.c, promise.c, writeback.c, recover.c,
- * recover_check.c, reader.c, reader_stream.c, xattr.c and version.c.  aside.c borrows.
+ * remove.c, commit.c, store.c, temp.c, proof.c, patch.c, basis.c, file_read.c, copy.c, promise.c,
+ * writeback.c, recover.c, recover_check.c, reader.c, reader_stream.c, xattr.c and version.c.
+ * aside.c borrows.
  */
 #ifndef FTPFS_FS_FILE_PRIVATE_H
 #define FTPFS_FS_FILE_PRIVATE_H
@@ -209,6 +210,21 @@ int copy_place(struct commit *c);
  * may be sent to that name, since the server may still be copying to it. */
 void copy_discard(struct commit *c);
 
+/* basis.c */
+
+/* Somebody else's content is under our name: logs, -EIO. */
+int upload_not_ours(struct commit *c, int64_t size);
+/* Fetch what the spool lacks of [from, to), and nothing counts before the base is looked at. */
+int upload_fill(struct commit *c, int64_t from, int64_t to);
+/* Is what the spool is based on still there, so that all that was fetched is of it?  0; -EIO: it is
+ * somebody else's by now; -EOPNOTSUPP: the server cannot tell. */
+int upload_check_base(struct commit *c);
+/* Here is all that is to be sent, and it is of one version.  One round trip, after the bytes: so it
+ * covers the time that they took. */
+int upload_complete(struct commit *c);
+/* The commit has failed: what was fetched for it may be of another version, and is forgotten. */
+void upload_forget_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
+
 /* store.c, for patch.c and copy.c */
 
 /* The server has the file, of the spool's size; c->settled is what it says of it. */
@@ -221,16 +237,6 @@ void upload_sent_some(struct commit *c);
 int upload_finish(struct commit *c);
 /* The temporary gets the file's name. */
 int upload_place(struct commit *c);
-/* Somebody else's content is under our name: logs, -EIO. */
-int upload_not_ours(struct commit *c, int64_t size);
-
-/* Fetch what the spool lacks of [from, to), and nothing counts before the base is looked at. */
-int upload_fill(struct commit *c, int64_t from, int64_t to);
-/* Is what the spool is based on still there, so that all that was fetched is of it?  0; -EIO: it is
- * somebody else's by now; -EOPNOTSUPP: the server cannot tell. */
-int upload_check_base(struct commit *c);
-/* The commit has failed: what was fetched for it may be of another version, and is forgotten. */
-void upload_forget_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
 
 void upload_begin_locked(struct commit *c, struct file *f, const struct opctx *ctx)
 	REQUIRES(f->lock);

@@ -1,6 +1,5 @@
 /* fs/store - one try to give the server what it lacks: which way, the bytes, and the proof. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,6 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "file_private.h"
-#include "fs/commit.h"
 #include "fs/reader.h"
 
 enum {
@@ -73,53 +71,6 @@ bool upload_may_append(const struct file *f, const struct stored *s, const struc
 	       s->size == spool->base_size && spool_only_grew(spool);
 }
 
-int upload_not_ours(struct commit *c, int64_t size)
-{
-	log_error("%s: somebody else changed it on the server: %" PRId64 " bytes where %" PRId64
-		  " were",
-		  buf_text(&c->path), size, c->spool->base_size);
-	c->not_ours = true;
-	return -EIO;
-}
-
-int upload_fill(struct commit *c, int64_t from, int64_t to)
-{
-	struct extent gap;
-	int rc;
-
-	if (!spool_missing(c->spool, from, to, &gap))
-		return 0;
-	c->unproved = true;
-	rc = file_fill(c->file, from, to, c->ctx);
-	if (rc == 0)
-		c->progress = clock_monotonic();
-	return rc;
-}
-
-/* The word of our own rename may have been lost. */
-static bool is_ours(const struct commit *c, const struct entry *e)
-{
-	const struct stored *s = &c->stored;
-
-	return s->replacing && version_same(c->file, e, s->new_size, s->new_mtime);
-}
-
-/* What is sent now would be a mixture of two versions for good, or lose the other one. */
-int upload_check_base(struct commit *c)
-{
-	struct entry e;
-	int rc = version_ask(c->files->remote, buf_text(&c->path), &e, c->ctx);
-
-	if (rc)
-		return rc;
-	if (!(e.have & HAVE_SIZE))
-		return -EOPNOTSUPP;
-	if (!version_same(c->file, &e, c->stored.size, c->stored.mtime) && !is_ours(c, &e))
-		return upload_not_ours(c, e.size);
-	c->unproved = false;
-	return 0;
-}
-
 /* Bytes appended to a file that somebody else has changed would be at the wrong place. */
 static int open_tail(struct commit *c)
 {
@@ -135,43 +86,6 @@ static int open_tail(struct commit *c)
 	s->sent = s->size;
 	return remote_open_write(c->files->remote, buf_text(&c->path), WRITE_APPEND, s->size,
 				 &s->upload, c->ctx);
-}
-
-void upload_forget_locked(struct commit *c, struct file *f)
-{
-	if (!c->unproved)
-		return;
-	spool_forget_fill(c->spool);
-	reader_drop(f->filler);
-	f->filler = NULL;
-}
-
-/* Is something that the server had a part of what it is to have? */
-static bool on_base(const struct commit *c)
-{
-	const struct stored *s = &c->stored;
-	const struct spool *spool = c->spool;
-	int64_t old = spool->base_size < spool->size ? spool->base_size : spool->size;
-
-	return s->on_server && !s->partial && !spool->whole && old > 0 &&
-	       !extents_cover(&spool->dirty, 0, old);
-}
-
-/* Here is all that is to be sent, and it is of one version.  One round trip, after the bytes: so it
- * covers the time that they took. */
-static int complete(struct commit *c)
-{
-	int rc = upload_fill(c, 0, INT64_MAX);
-
-	if (rc || !on_base(c))
-		return rc;
-	rc = upload_check_base(c);
-	/* Nobody's version is replaced where there is none, if all was here before. */
-	if (rc == -EOPNOTSUPP || (rc == -ENOENT && !c->unproved)) {
-		c->unproved = false;
-		rc = 0;
-	}
-	return rc;
 }
 
 static int open_name(struct commit *c)
@@ -244,7 +158,7 @@ static int open_upload(struct commit *c)
 	if (upload_may_append(c->file, s, c->spool))
 		return open_tail(c);
 	s->to = UPLOAD_NAME;
-	rc = complete(c);
+	rc = upload_complete(c);
 	if (rc)
 		return rc;
 	if (!under_its_name(c))
