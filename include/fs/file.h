@@ -83,6 +83,7 @@ struct files {
 	struct litter {
 		char *path;
 		uint64_t id; /* in the journal */
+		int64_t due; /* monotonic ns: not to be tried before */
 	} litter[LITTER_MAX];
 	unsigned nlitter;
 	_Atomic unsigned segments; /* in memory, of all crews */
@@ -105,6 +106,7 @@ struct stored {
 	bool on_server;	      /* a file of this name is there */
 	bool partial;	      /* ... and it is a part of an upload of ours: nothing to preserve */
 	bool doubt;	      /* ... unless the command that was to make it never arrived */
+	bool fetched;	      /* bytes were fetched, and the base was not looked at since */
 	bool unproven;	      /* after a crash it was taken for ours by its ends */
 	bool cut;	      /* the last try under that name ended with the link: a session of the
 			       * server may be at work on the file until its own timeout, and some

@@ -23,7 +23,7 @@ int upload_fill(struct commit *c, int64_t from, int64_t to)
 
 	if (!spool_missing(c->spool, from, to, &gap))
 		return 0;
-	c->unproved = true;
+	c->stored.fetched = true;
 	rc = file_fill(c->file, from, to, c->ctx);
 	if (rc == 0)
 		c->progress = clock_monotonic();
@@ -50,14 +50,17 @@ int upload_check_base(struct commit *c)
 		return -EOPNOTSUPP;
 	if (!version_same(c->file, &e, c->stored.size, c->stored.mtime) && !is_ours(c, &e))
 		return upload_not_ours(c, e.size);
-	c->unproved = false;
+	c->stored.fetched = false;
 	return 0;
 }
 
-void upload_forget_locked(struct commit *c, struct file *f)
+void upload_forget_locked(struct commit *c, struct file *f, int rc)
 {
-	if (!c->unproved)
+	/* It counts when a later try has looked.  To fetch it once more may not be possible: some
+	 * servers (vsftpd) lock what an upload that was cut had begun to write. */
+	if (!f->stored.fetched || rc == -EINTR || remote_link_error(rc))
 		return;
+	f->stored.fetched = false;
 	spool_forget_fill(c->spool);
 	reader_drop(f->filler);
 	f->filler = NULL;
@@ -82,8 +85,8 @@ int upload_complete(struct commit *c)
 		return rc;
 	rc = upload_check_base(c);
 	/* Nobody's version is replaced where there is none, if all was here before. */
-	if (rc == -EOPNOTSUPP || (rc == -ENOENT && !c->unproved)) {
-		c->unproved = false;
+	if (rc == -EOPNOTSUPP || (rc == -ENOENT && !c->stored.fetched)) {
+		c->stored.fetched = false;
 		rc = 0;
 	}
 	return rc;

@@ -190,7 +190,7 @@ static int commit_once(struct file *f, bool only_promised, bool *more, const str
 	mutex_lock(&f->lock);
 	upload_end_locked(&c, f);
 	if (rc) {
-		upload_forget_locked(&c, f);
+		upload_forget_locked(&c, f, rc);
 		failed_locked(&c, f, rc);
 	} else {
 		commit_stored_locked(&c, f);

@@ -163,7 +163,7 @@ void copy_discard(struct commit *c)
 {
 	temp_discard(c);
 	if (c->stored.temp)
-		temp_leave(c->files, &c->stored);
+		temp_leave(c->files, &c->stored, false);
 }
 
 /* A command that got lost may have been carried out, or may still be: its name is not used again.

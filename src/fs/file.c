@@ -39,11 +39,8 @@ static void file_free(struct file *f)
 		/* Litter of a lost link; nobody waits for it, and it may fail. */
 		struct opctx ctx = opctx_for(f->files->timeout);
 
-		int rc = remote_remove(f->files->remote, f->stored.temp, &ctx);
-		if (rc == 0 || rc == -ENOENT)
-			temp_gone(f->files, &f->stored);
-		else
-			temp_leave(f->files, &f->stored);
+		if (temp_remove(f->files, &f->stored, false, &ctx))
+			temp_leave(f->files, &f->stored, false);
 	}
 	reader_drop(f->filler);
 	spool_destroy(f->spool);
@@ -410,5 +407,5 @@ void file_release(struct handle *h, bool store)
 	file_put(f);
 	/* Nobody waits for a release. */
 	if (wrote && !unsaved)
-		temp_sweep(files);
+		temp_sweep(files, files->timeout);
 }

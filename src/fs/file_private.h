@@ -156,7 +156,6 @@ struct commit {
 	int64_t furthest;     /* most bytes of the file that any try has sent */
 	unsigned in_vain;     /* tries since then */
 	bool tail_sent;	      /* an APPE was given everything; only the word of it was lost */
-	bool unproved;	      /* bytes were fetched, and the base was not looked at since */
 	bool not_ours;	      /* somebody else has changed the base */
 	unsigned short_sizes; /* SIZE or hash disagreed with what a 226 had confirmed so often */
 };
@@ -222,8 +221,9 @@ int upload_check_base(struct commit *c);
 /* Here is all that is to be sent, and it is of one version.  One round trip, after the bytes: so it
  * covers the time that they took. */
 int upload_complete(struct commit *c);
-/* The commit has failed: what was fetched for it may be of another version, and is forgotten. */
-void upload_forget_locked(struct commit *c, struct file *f) REQUIRES(f->lock);
+/* The commit has failed with rc: what was fetched for it may be of another version, and is
+ * forgotten unless the link alone is to blame. */
+void upload_forget_locked(struct commit *c, struct file *f, int rc) REQUIRES(f->lock);
 
 /* store.c, for patch.c and copy.c */
 
@@ -259,10 +259,15 @@ void temp_gone(struct files *files, struct stored *s);
 void temp_discard(struct commit *c);
 /* The same for a file that is idle and will not be stored any more. */
 void temp_discard_locked(struct file *f) REQUIRES(f->lock);
-/* Removing it was tried in vain: it is tried again by temp_sweep(), or by the next mount. */
-void temp_leave(struct files *files, struct stored *s);
-/* The link seems to stand. */
-void temp_sweep(struct files *files);
+/* 0: s->temp is gone, and NULL; or it is not there, and then it is left, since the command that was
+ * to make it may still be on its way on a session that was cut, unless this is the last try.
+ * Else -errno, and nothing has changed. */
+int temp_remove(struct files *files, struct stored *s, bool last, const struct opctx *ctx);
+/* Removing it was tried in vain, or it may come: it is tried again by temp_sweep(), or by the next
+ * mount. */
+void temp_leave(struct files *files, struct stored *s, bool may_come);
+/* The link seems to stand.  ns. */
+void temp_sweep(struct files *files, int64_t within);
 bool upload_may_append(const struct file *f, const struct stored *s, const struct spool *spool);
 
 #endif

@@ -33,6 +33,8 @@ enum {
 
 /* The kernel drops a page at once, unless it waits for the network to fill it. */
 #define DROP_SOON (500 * NS_PER_MS)
+/* What is left of our names is the next mount's. */
+#define SWEEP_AT_END (2 * NS_PER_S)
 
 static int start(struct fs *fs)
 {
@@ -109,7 +111,11 @@ void fs_recover(struct fs *fs, const struct opctx *ctx)
 
 int fs_sync(struct fs *fs, const struct opctx *ctx)
 {
-	return fs->files.writeback ? writeback_drain(fs->files.writeback, ctx) : 0;
+	int err = fs->files.writeback ? writeback_drain(fs->files.writeback, ctx) : 0;
+
+	if (!err)
+		temp_sweep(&fs->files, SWEEP_AT_END);
+	return err;
 }
 
 void fs_owing(struct fs *fs, struct owing *out)
@@ -159,6 +165,7 @@ void fs_destroy(struct fs *fs)
 	if (fs->files.writeback)
 		drain(fs);
 	writeback_destroy(fs->files.writeback);
+	temp_sweep(&fs->files, SWEEP_AT_END);
 	for (unsigned i = 0; i < fs->files.nlitter; i++)
 		free(fs->files.litter[i].path);
 	close_all_dirs(fs);

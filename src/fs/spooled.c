@@ -236,6 +236,7 @@ void file_changed_locked(struct file *f)
 static void forget_spool_locked(struct file *f) REQUIRES(f->lock)
 {
 	f->spool = NULL;
+	f->stored.fetched = false;
 	f->version++;
 	reader_drop(f->filler);
 	f->filler = NULL;

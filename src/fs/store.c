@@ -331,7 +331,7 @@ void upload_stored(struct commit *c)
 		temp_gone(c->files, s);
 	s->to = UPLOAD_NAME;
 	s->on_server = true;
-	s->partial = s->doubt = s->unproven = s->cut = s->replacing = false;
+	s->partial = s->doubt = s->unproven = s->cut = s->replacing = s->fetched = false;
 	s->patching = 0;
 	s->silent = 0;
 	s->no_patch = false;

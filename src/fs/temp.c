@@ -3,14 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "file_private.h"
 
-void temp_leave(struct files *files, struct stored *s)
+/* A server that has not begun with a command when its session was cut does it within that time, or
+ * not at all. */
+#define LATE NS_PER_S
+
+void temp_leave(struct files *files, struct stored *s, bool may_come)
 {
+	int64_t due = may_come ? clock_monotonic() + LATE : 0;
+
 	mutex_lock(&files->tree->lock);
 	if (files->nlitter < LITTER_MAX) {
-		files->litter[files->nlitter++] = (struct litter){s->temp, s->temp_id};
+		files->litter[files->nlitter++] = (struct litter){s->temp, s->temp_id, due};
 		s->temp = NULL;
 	}
 	mutex_unlock(&files->tree->lock);
@@ -18,39 +25,53 @@ void temp_leave(struct files *files, struct stored *s)
 	s->temp = NULL;
 }
 
-static bool take_litter(struct files *files, struct stored *s)
+/* One whose time has come. */
+static bool take_litter(struct files *files, int64_t now, struct stored *s)
 {
+	struct litter *v = files->litter;
+	unsigned i = 0;
 	bool any;
 
 	mutex_lock(&files->tree->lock);
-	any = files->nlitter > 0;
+	while (i < files->nlitter && v[i].due > now)
+		i++;
+	any = i < files->nlitter;
 	if (any) {
-		s->temp = files->litter[--files->nlitter].path;
-		s->temp_id = files->litter[files->nlitter].id;
+		s->temp = v[i].path;
+		s->temp_id = v[i].id;
+		v[i] = v[--files->nlitter];
 	}
 	mutex_unlock(&files->tree->lock);
 	return any;
 }
 
-void temp_sweep(struct files *files)
+int temp_remove(struct files *files, struct stored *s, bool last, const struct opctx *ctx)
 {
-	struct opctx ctx = opctx_for(files->timeout);
+	int rc = remote_remove(files->remote, s->temp, ctx);
+
+	if (rc == 0 || (rc == -ENOENT && last))
+		temp_gone(files, s);
+	else if (rc == -ENOENT)
+		temp_leave(files, s, true);
+	return rc == -ENOENT ? 0 : rc;
+}
+
+void temp_sweep(struct files *files, int64_t within)
+{
+	struct opctx ctx = opctx_for(within);
+	int64_t now = clock_monotonic();
 	struct stored s;
 	int rc = 0;
 
-	while (!remote_link_error(rc) && take_litter(files, &s)) {
-		rc = remote_remove(files->remote, s.temp, &ctx);
-		if (rc == 0 || rc == -ENOENT)
-			temp_gone(files, &s);
-		else if (remote_link_error(rc))
-			temp_leave(files, &s);
-		else
+	while (!remote_link_error(rc) && take_litter(files, now, &s)) {
+		rc = temp_remove(files, &s, true, &ctx);
+		if (remote_link_error(rc))
+			temp_leave(files, &s, false);
+		else if (rc)
 			free(s.temp);
 	}
 }
 
-/* Gone already: the command that was to make it may be on its way, and the journal goes on to know
- * the name. */
 static int forsake(struct commit *c)
 {
 	struct stored *s = &c->stored;
@@ -58,15 +79,12 @@ static int forsake(struct commit *c)
 
 	if (!s->temp)
 		return 0;
-	rc = remote_remove(c->files->remote, s->temp, c->ctx);
+	rc = temp_remove(c->files, s, false, c->ctx);
 	if (rc == -EINTR || remote_link_error(rc))
 		return rc;
-	if (rc == 0) {
-		temp_gone(c->files, s);
-	} else {
-		free(s->temp);
-		s->temp = NULL;
-	}
+	/* Refused: the next mount tries again. */
+	free(s->temp);
+	s->temp = NULL;
 	return 0;
 }
 
@@ -104,10 +122,9 @@ static void discard(struct files *files, struct stored *s)
 
 	if (!s->temp)
 		return;
-	rc = remote_remove(files->remote, s->temp, &ctx);
-	if (rc && remote_link_error(rc))
-		return;
-	temp_gone(files, s);
+	rc = temp_remove(files, s, false, &ctx);
+	if (rc && !remote_link_error(rc))
+		temp_gone(files, s);
 }
 
 void temp_discard(struct commit *c)

@@ -158,6 +158,9 @@ static void assert_nothing_left(void)
 {
 	bool same;
 
+	/* What may have come late is looked for once more. */
+	clock_advance(2 * NS_PER_S);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
 	assert_int_equal(in_cache("", "", 0, &same), 0);
 	assert_int_equal(journal_count(journal), 0);
 }
@@ -518,6 +521,32 @@ static void test_what_a_lost_link_left_is_removed_when_it_is_back(void **state)
 	assert_int_equal(journal_count(journal), 0);
 }
 
+/* The command that makes a name is still on its way, on a session that was cut, when the one that
+ * removes it has come and gone. */
+static void test_a_name_that_comes_late_is_removed(void **state)
+{
+	struct handle *h;
+
+	(void)state;
+	assert_int_equal(mem_put(server, "/file", "old", 3), 0);
+	clock_advance(60 * NS_PER_S);
+	h = open_there("file", O_WRONLY | O_TRUNC);
+	put(h, "new", 3, 0);
+	fault_rate(plan, FAULT_FINISH, FAULT_BEFORE, -EACCES, FAULT_ALWAYS);
+	fault_rate(plan, FAULT_REMOVE, FAULT_BEFORE, -ENOENT, FAULT_ALWAYS);
+	assert_int_equal(fs_flush(h, &ctx), -EACCES);
+	fs_release(h);
+	assert_int_equal(names_on_server(), 2);
+	fault_clear(plan);
+	clock_advance(2 * NS_PER_S);
+	h = create("other");
+	put(h, "x", 1, 0);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	fs_release(h);
+	assert_int_equal(names_on_server(), 2);
+	assert_int_equal(journal_count(journal), 0);
+}
+
 /* While it stays away there is one try for each close, and the next mount has the rest. */
 static void test_what_a_lost_link_left_is_the_next_mounts(void **state)
 {
@@ -585,6 +614,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_what_a_lost_link_left_is_removed_when_it_is_back, setup_through,
 			teardown),
+		cmocka_unit_test_setup_teardown(test_a_name_that_comes_late_is_removed,
+						setup_through, teardown),
 		cmocka_unit_test_setup_teardown(test_what_a_lost_link_left_is_the_next_mounts,
 						setup_through, teardown),
 		BOTH(test_a_name_that_it_may_have_is_removed),

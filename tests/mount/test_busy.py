@@ -71,7 +71,7 @@ def test_ls_beside_four_big_transfers(persona, tmp_path):
     at.mkdir()
     with Server(Tree(FILES), persona) as server:
         done = world.ftpfs(f"ftp://127.0.0.1:{server.port}/", at, username=world.USER,
-                           cache_dir=tmp_path / "cache")
+                           cache_dir=tmp_path / "cache", umount_wait=1, timeout=5)
         assert done.returncode == 0, done.stderr
         movers = None
         try:
