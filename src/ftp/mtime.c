@@ -2,6 +2,7 @@
 #include "mtime.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "parse/ftime.h"
 
@@ -42,6 +43,12 @@ bool mtime_accepted(struct caps *c, enum mtime_way way, int code)
 	return true;
 }
 
+/* vsftpd's words; who takes it for a question could not *get* a time. */
+static bool understood(const struct reply *r)
+{
+	return strstr(buf_text(&r->text), "Could not set file modification time") != NULL;
+}
+
 /* What a refusal teaches.  0: go on with the next way; else the answer. */
 static int refused(struct exchange *x, enum mtime_way way, bool proven)
 {
@@ -57,9 +64,14 @@ static int refused(struct exchange *x, enum mtime_way way, bool proven)
 		return exchange_refused(x, VERB_MTIME);
 	/* MDTM with a time is, to most servers, a question about an oddly named file: they say that
 	 * there is none. vsftpd, which does understand it, says the same of a directory. */
+	bool set = understood(&x->reply);
 	int rc = look_at(x->s, buf_text(&x->path), &found, x->ctx);
 	if (rc != 0)
 		return rc;
+	/* It has understood: this file's time is not ours to set, and nothing is learned of others.
+	 */
+	if (found == FOUND_FILE && set)
+		return -EPERM;
 	if (found == FOUND_FILE)
 		c->known[CAP_OF[way]] = NO;
 	return found == FOUND_NOTHING ? -ENOENT : 0;

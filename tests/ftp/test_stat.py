@@ -137,6 +137,14 @@ def test_set_mtime(persona):
         assert drive.error("set_mtime", "/d/nope", 1) == "ENOENT"
 
 
+def test_a_file_whose_time_is_not_ours_to_set_says_nothing_of_others():
+    with mounted(VSFTPD, tree_of()) as (server, drive):
+        server.reply("MDTM", "550 Could not set file modification time.")
+        assert drive.error("set_mtime", "/d/a", 981173106) == "EPERM"
+        drive.ok("set_mtime", "/d/a", 981173107)
+        assert server.tree.get("/d/a").mtime == 981173107
+
+
 def test_set_mtime_where_nothing_can():
     with mounted(but(INETUTILS, home=b"/"), tree_of()) as (server, drive):
         assert drive.error("set_mtime", "/d/a", 981173106) == "EOPNOTSUPP"
