@@ -142,7 +142,7 @@ def links(data):
         control = link["congestion"]
         yield (f"* *{name}*: congestion control of the server {control['server']}, "
                f"of the client {control['client']}"
-               + (f"; measured earlier, ftpfs at commit {link['commit']}" if "commit" in link else ""))
+               + (f"; measured apart, ftpfs at commit {link['commit']}" if "commit" in link else ""))
 
 
 def markdown(data):
