@@ -88,6 +88,8 @@ int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct fs_found
 	      const struct opctx *ctx);
 void fs_forget(struct fs *fs, struct node *n, uint64_t lookups);
 
+/* What on_growth() asked for has been done, or there was nothing to drop: n's new size may be told.
+ * Once for each of its calls that returned true; any thread. */
 void fs_pages_dropped(struct fs *fs, struct node *n);
 
 int fs_getattr(struct fs *fs, struct node *n, struct fs_attr *out, const struct opctx *ctx);

@@ -33,6 +33,7 @@ void pool_hold_locked(struct pool *p, struct slot *slot, enum purpose purpose,
 	slot->state = HELD;
 	slot->transfer = purpose == FOR_TRANSFER && !ctx->background;
 	slot->lasting = ctx->lasting;
+	slot->yields = false;
 	slot->wanted = clock_monotonic();
 	slot->taken = p->caps;
 	slot->session->caps = p->caps;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "fs/fs.h"
 #include "fs/journal.h"
+#include "mount_kit.h"
 #include "remote_fault.h"
 #include "remote_mem.h"
 #include "remove_tree.h"
@@ -35,25 +36,18 @@ static bool back;
 static void mount_it(void)
 {
 	struct fs_conf conf = {
-		.remote = remote_fault_create(remote_mem_create(server), plan),
-		.dcache_timeout = 20 * NS_PER_S,
 		.timeout = 50 * NS_PER_MS,
 		.write_back = back,
 		.uploads = 2,
 		.umount_wait = 1,
 	};
 
-	assert_int_equal(journal_open_any(cache, "user@host:21/", &journal), 0);
-	conf.journal = journal;
-	assert_int_equal(fs_create(&conf, &fs), 0);
-	assert_int_equal(fs_probe(fs, &ctx), 0);
-	fs_recover(fs, &ctx);
+	fs = kit_mount(&conf, server, plan, cache, &journal);
 }
 
 static void unmount(void)
 {
-	fs_destroy(fs);
-	journal_close(journal);
+	kit_unmount(fs, journal);
 }
 
 static void start(bool write_back, struct mem_traits traits)

@@ -210,6 +210,15 @@ static void start(struct call *c, int (*what)(struct call *c), struct handle *h)
 	assert_int_equal(pthread_create(&c->thread, NULL, call_main, c), 0);
 }
 
+/* ... and let it come as far as that request. */
+static void hold(struct call *c, int (*what)(struct call *c), struct handle *h, enum fault_op at,
+		 struct file *f)
+{
+	shut_gate(at);
+	start(c, what, h);
+	await(is_held, f);
+}
+
 static int end(struct call *c)
 {
 	pthread_join(c->thread, NULL);
@@ -272,21 +281,24 @@ static void assert_settled(const char *text)
 
 /* ---- close ---- */
 
-static void test_closed_while_it_is_cut(void **state)
+static int closed_while_it_is_cut(void)
 {
 	struct handle *h = open_f(O_RDONLY);
 	struct file *f = h->file;
 	struct call cut, close;
 
-	(void)state;
-	shut_gate(FAULT_OPEN_WRITE);
-	start(&cut, do_truncate, NULL);
-	await(is_held, f);
+	hold(&cut, do_truncate, NULL, FAULT_OPEN_WRITE, f);
 	start(&close, do_release, h);
 	await(is_closed, f);
 	open_gate();
 	end(&close);
-	assert_int_equal(end(&cut), 0);
+	return end(&cut);
+}
+
+static void test_closed_while_it_is_cut(void **state)
+{
+	(void)state;
+	assert_int_equal(closed_while_it_is_cut(), 0);
 	assert_true(nothing_kept());
 	assert_settled("0123");
 }
@@ -294,20 +306,9 @@ static void test_closed_while_it_is_cut(void **state)
 /* The one that cuts is told, and nobody else wanted anything. */
 static void test_closed_while_cutting_it_fails(void **state)
 {
-	struct handle *h = open_f(O_RDONLY);
-	struct file *f = h->file;
-	struct call cut, close;
-
 	(void)state;
 	fault_rate(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ENOSPC, FAULT_ALWAYS);
-	shut_gate(FAULT_OPEN_WRITE);
-	start(&cut, do_truncate, NULL);
-	await(is_held, f);
-	start(&close, do_release, h);
-	await(is_closed, f);
-	open_gate();
-	end(&close);
-	assert_int_equal(end(&cut), -ENOSPC);
+	assert_int_equal(closed_while_it_is_cut(), -ENOSPC);
 	assert_true(nothing_kept());
 	assert_settled("0123456789");
 }
@@ -322,9 +323,7 @@ static int cut_while_it_is_closed(uint64_t failures)
 
 	put(h, "abcdefghij", 0);
 	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ENOSPC, 1, failures);
-	shut_gate(FAULT_OPEN_WRITE);
-	start(&close, do_release, h);
-	await(is_held, f);
+	hold(&close, do_release, h, FAULT_OPEN_WRITE, f);
 	start(&cut, do_truncate, NULL);
 	await(is_resizing, f);
 	open_gate();
@@ -371,9 +370,7 @@ static int cut_while_it_is_removed(struct call *gone)
 	struct call cut, close;
 
 	put(h, "abcdefghij", 0);
-	shut_gate(FAULT_REMOVE);
-	start(gone, do_unlink, NULL);
-	await(is_held, f);
+	hold(gone, do_unlink, NULL, FAULT_REMOVE, f);
 	start(&close, do_release, h);
 	await(is_closed, f);
 	start(&cut, do_truncate, NULL);
@@ -436,9 +433,7 @@ static void test_closed_by_one_while_it_is_removed(void **state)
 	char got[32];
 
 	(void)state;
-	shut_gate(FAULT_REMOVE);
-	start(&gone, do_unlink, NULL);
-	await(is_held, h->file);
+	hold(&gone, do_unlink, NULL, FAULT_REMOVE, h->file);
 	fs_release(other);
 	open_gate();
 	assert_int_equal(end(&gone), 0);
@@ -455,9 +450,7 @@ static void test_closed_by_one_while_removing_it_fails(void **state)
 
 	(void)state;
 	fault_nth(plan, FAULT_REMOVE, FAULT_BEFORE, -EACCES, 1, 1);
-	shut_gate(FAULT_REMOVE);
-	start(&gone, do_unlink, NULL);
-	await(is_held, h->file);
+	hold(&gone, do_unlink, NULL, FAULT_REMOVE, h->file);
 	fs_release(other);
 	fs_release(h);
 	open_gate();
@@ -474,9 +467,7 @@ static void test_removed_while_it_is_cut(void **state)
 	char got[32];
 
 	(void)state;
-	shut_gate(FAULT_FINISH);
-	start(&cut, do_truncate, NULL);
-	await(is_held, h->file);
+	hold(&cut, do_truncate, NULL, FAULT_FINISH, h->file);
 	start(&gone, do_unlink, NULL);
 	open_gate();
 	assert_int_equal(end(&cut), 0);
@@ -496,9 +487,7 @@ static void test_written_while_it_is_cut(void **state)
 	struct call cut, write;
 
 	(void)state;
-	shut_gate(FAULT_OPEN_WRITE);
-	start(&cut, do_truncate, NULL);
-	await(is_held, reader->file);
+	hold(&cut, do_truncate, NULL, FAULT_OPEN_WRITE, reader->file);
 	h = open_f(O_WRONLY);
 	start(&write, do_write, h);
 	open_gate();
@@ -519,9 +508,7 @@ static void test_cut_while_it_is_written(void **state)
 
 	(void)state;
 	put(h, "abcdefghij", 0);
-	shut_gate(FAULT_OPEN_WRITE);
-	start(&sync, do_fsync, h);
-	await(is_held, h->file);
+	hold(&sync, do_fsync, h, FAULT_OPEN_WRITE, h->file);
 	start(&cut, do_truncate, NULL);
 	await(is_resizing, h->file);
 	open_gate();

@@ -19,11 +19,10 @@
 #include "fs/fs.h"
 #include "fs/journal.h"
 #include "fs/writeback.h"
+#include "mount_kit.h"
 #include "remote_fault.h"
 #include "remote_mem.h"
 #include "remove_tree.h"
-
-#define TARGET "user@host:21/"
 
 static struct mem_server *server;
 static struct fault_plan *plan;
@@ -39,8 +38,6 @@ static enum atomicity atomic;
 static void mount_again(void)
 {
 	struct fs_conf conf = {
-		.remote = remote_fault_create(remote_mem_create(server), plan),
-		.dcache_timeout = 20 * NS_PER_S,
 		.timeout = patience,
 		.write_back = !through,
 		.uploads = 4,
@@ -52,17 +49,12 @@ static void mount_again(void)
 		.umount_wait = NS_PER_S,
 	};
 
-	assert_int_equal(journal_open_any(cache, TARGET, &journal), 0);
-	conf.journal = journal;
-	assert_int_equal(fs_create(&conf, &fs), 0);
-	assert_int_equal(fs_probe(fs, &ctx), 0);
-	fs_recover(fs, &ctx);
+	fs = kit_mount(&conf, server, plan, cache, &journal);
 }
 
 static void unmount(void)
 {
-	fs_destroy(fs);
-	journal_close(journal);
+	kit_unmount(fs, journal);
 }
 
 static int setup(void **state)
@@ -783,16 +775,16 @@ static void test_two_mounts_of_one_target(void **state)
 	(void)state;
 	struct journal *second, *third;
 
-	assert_int_equal(journal_open_any(cache, TARGET, &second), 0);
+	assert_int_equal(journal_open_any(cache, KIT_TARGET, &second), 0);
 	assert_string_not_equal(journal_dir(second), journal_dir(journal));
 	journal_close(second);
 	/* What the second one owed is the next single mount's to store. */
 	server_is_gone(true);
 	save("file", "content");
-	assert_int_equal(journal_open_any(cache, TARGET, &second), 0);
+	assert_int_equal(journal_open_any(cache, KIT_TARGET, &second), 0);
 	unmount();
 	server_is_gone(false);
-	assert_int_equal(journal_open_any(cache, TARGET, &third), 0);
+	assert_int_equal(journal_open_any(cache, KIT_TARGET, &third), 0);
 	assert_int_equal(journal_count(third), 1);
 	journal_close(third);
 	journal_close(second);

@@ -193,52 +193,44 @@ static const struct link_case links[] = {
 	{"/srv", "/d", "x/../../../etc", NULL},
 };
 
-static void test_links_stay_inside(void **state)
-{
-	struct buf out;
+static const struct link_case made[] = {
+	{"/", "/", "x", "/x"},
+	{"/", "/d", "x", "/d/x"},
+	{"/", "/d/e", "../x", "/d/x"},
+	{"/", "/", "../x", "/x"},
+	{"/srv", "/d", "./x//y", "/srv/d/x/y"},
+	{"/srv", "/d", "..", "/srv"},
+	{"/srv", "/d", "../..", NULL},
+	{"/srv", "/d", "../../srvother", NULL},
+};
 
-	(void)state;
-	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-		const struct link_case *c = &links[i];
+static void check_links(const struct link_case *c, size_t n,
+			int (*show)(struct buf *out, const char *root, const char *dir,
+				    const char *target))
+{
+	for (; n > 0; n--, c++) {
+		struct buf out;
 		int error;
 
 		buf_init(&out, PATH_LIMIT);
-		error = path_contain_link(&out, c->root, c->dir, c->target);
+		error = show(&out, c->root, c->dir, c->target);
 		if (c->want ? error != 0 || strcmp(buf_text(&out), c->want) != 0 : error != -EPERM)
 			fail_msg("%s %s %s: %d \"%s\"", c->root, c->dir, c->target, error,
 				 buf_text(&out));
-		if (!c->want)
-			assert_string_equal(buf_text(&out), "");
 		buf_free(&out);
 	}
 }
 
+static void test_links_stay_inside(void **state)
+{
+	(void)state;
+	check_links(links, sizeof(links) / sizeof(links[0]), path_contain_link);
+}
+
 static void test_links_that_are_made(void **state)
 {
-	static const struct link_case made[] = {
-		{"/", "/", "x", "/x"},
-		{"/", "/d", "x", "/d/x"},
-		{"/", "/d/e", "../x", "/d/x"},
-		{"/", "/", "../x", "/x"},
-		{"/srv", "/d", "./x//y", "/srv/d/x/y"},
-		{"/srv", "/d", "..", "/srv"},
-		{"/srv", "/d", "../..", NULL},
-		{"/srv", "/d", "../../srvother", NULL},
-	};
-	struct buf out;
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
-		const struct link_case *c = &made[i];
-		int error;
-
-		buf_init(&out, PATH_LIMIT);
-		error = path_aim_link(&out, c->root, c->dir, c->target);
-		if (c->want ? error != 0 || strcmp(buf_text(&out), c->want) != 0 : error != -EPERM)
-			fail_msg("%s %s %s: %d \"%s\"", c->root, c->dir, c->target, error,
-				 buf_text(&out));
-		buf_free(&out);
-	}
+	check_links(made, sizeof(made) / sizeof(made[0]), path_aim_link);
 }
 
 int main(void)
