@@ -103,6 +103,8 @@ int spool_truncate(struct spool *s, int64_t size);
 bool spool_missing(const struct spool *s, int64_t from, int64_t to, struct extent *gap);
 /* Is all of it here, written or fetched? */
 bool spool_complete(const struct spool *s);
+/* May any of it still have to come from the server's copy?  Nothing does where that was empty. */
+bool spool_has_base(const struct spool *s);
 /* Does the server lack anything? */
 bool spool_changed(const struct spool *s);
 /* Is everything dirty beyond what the server has, i.e. will APPE from base_size do? */

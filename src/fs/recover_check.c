@@ -183,7 +183,7 @@ static bool is_base(const struct file *f, const struct entry *e)
 static int compare(struct file *f, const char *path, const struct entry *e, const struct opctx *ctx)
 {
 	int64_t mtime = e->have & HAVE_EXACT_MTIME ? e->mtime : REMOTE_KEEP_MTIME;
-	bool ours = false, whole = f->spool->whole;
+	bool ours = false, whole = !spool_has_base(f->spool);
 	int rc = 0;
 
 	if (is_base(f, e))
@@ -206,7 +206,7 @@ static int compare(struct file *f, const char *path, const struct entry *e, cons
 
 static int gone(struct file *f, const char *path)
 {
-	if (!f->spool->whole) {
+	if (spool_has_base(f->spool)) {
 		/* No name is shown that is not there. */
 		mutex_lock(&f->lock);
 		mutex_lock(&f->files->tree->lock);

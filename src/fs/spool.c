@@ -388,6 +388,11 @@ bool spool_complete(const struct spool *s)
 	return !spool_missing(s, 0, s->size, &gap);
 }
 
+bool spool_has_base(const struct spool *s)
+{
+	return !s->whole && s->base_size > 0;
+}
+
 bool spool_changed(const struct spool *s)
 {
 	return s->whole || s->shrunk || s->dirty.n || s->size != s->base_size;
@@ -415,7 +420,7 @@ void spool_resume(struct spool *s, int64_t size)
 	if (size < s->size)
 		extents_add(&s->dirty, size, s->size);
 	/* What is not here is a hole, which the server's copy has as zeros. */
-	if (s->whole)
+	if (!spool_has_base(s))
 		extents_add(&s->present, 0, s->size);
 	s->base_size = size;
 	s->whole = s->shrunk = false;

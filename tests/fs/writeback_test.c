@@ -636,6 +636,24 @@ static void test_a_resize_that_had_begun_is_no_conflict(void **state)
 	assert_int_equal(kept("kept-"), 0);
 }
 
+/* The first try empties it once more, which its time shows; the second one is refused, so that the
+ * third looks first. */
+static void test_an_empty_file_that_was_emptied_is_no_conflict(void **state)
+{
+	(void)state;
+	serve("/empty", "");
+	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_AFTER, -ECONNRESET, 1, 1);
+	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -EIO, 2, 1);
+	edit("empty", "0123456789", 0);
+	for (int i = 0; i < 5 && fs_sync(fs, &ctx); i++)
+		;
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_int_equal(fault_calls(plan, FAULT_OPEN_WRITE), 3);
+	assert_stored("/empty", "0123456789");
+	assert_int_equal(names_on_server(), 1);
+	assert_int_equal(kept("kept-"), 0);
+}
+
 /* The error was told, and yet what is there in part is no state to leave a file in. */
 static void torn(bool next_mount)
 {
@@ -818,6 +836,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_what_seems_to_have_arrived_is_proven),
 	TEST(test_an_edit_that_had_arrived_is_no_conflict),
 	TEST(test_a_resize_that_had_begun_is_no_conflict),
+	TEST(test_an_empty_file_that_was_emptied_is_no_conflict),
 	TEST(test_written_over_and_ended),
 	TEST(test_what_was_tried_on_goes),
 	TEST(test_what_a_lost_link_tore_is_completed),
