@@ -79,6 +79,7 @@ struct files {
 	bool verify_hash;	 /* verify=hash */
 	atomic_bool hash_missed; /* ... and the server did not tell one: said once */
 	LIST_HEAD(, file) open;	 /* under tree.lock */
+	unsigned releasing;	 /* handles whose release has something to store; under tree.lock */
 	/* Temporaries of files that are closed, which could not be removed; under tree.lock. */
 	struct litter {
 		char *path;
@@ -220,6 +221,9 @@ int file_fsync(struct handle *h, const struct opctx *ctx);
 /* The last close: what is still dirty is committed here (`store`), and an error is logged with the
  * spool's name, since nobody is left to tell. */
 void file_release(struct handle *h, bool store);
+/* Until the releases that are storing something have stored or promised it, or given it up: 0,
+ * -EINTR, -ETIMEDOUT. */
+int file_await_releases(struct files *files, const struct opctx *ctx);
 
 /* By node, open or not. */
 int file_truncate(struct files *f, struct node *n, int64_t size, const struct opctx *ctx);

@@ -48,6 +48,9 @@ int pool_get_first(struct pool *p, struct session **out, enum login_failure *fai
 		   struct buf *why, const struct opctx *ctx);
 /* Give it back; a broken one is closed. */
 void pool_put(struct pool *p, struct session *s);
+/* A data connection of a held session is about to be closed with a reset, which the link may
+ * swallow: the server is told once more when it answers again (ftp/half_open). */
+void pool_note_reset(struct pool *p, int data_fd);
 
 /* Is a lasting transfer of the background (opctx.lasting), or the help with a batch, to end, for
  * somebody who waits?  One is

@@ -378,6 +378,29 @@ static bool unsaved_locked(const struct file *f)
 	return f->state == FILE_DIRTY || f->state == FILE_FAILED || f->state == FILE_COMMITTING;
 }
 
+/* A release is nobody's to wait for, except who asks whether all is stored. */
+static void count_release(struct files *files, int by)
+{
+	struct tree *t = files->tree;
+
+	mutex_lock(&t->lock);
+	files->releasing += (unsigned)by;
+	cond_broadcast(&t->settled);
+	mutex_unlock(&t->lock);
+}
+
+int file_await_releases(struct files *files, const struct opctx *ctx)
+{
+	struct tree *t = files->tree;
+	int rc = 0;
+
+	mutex_lock(&t->lock);
+	while (rc == 0 && files->releasing)
+		rc = cond_wait_ctx(&t->settled, &t->lock, ctx);
+	mutex_unlock(&t->lock);
+	return rc;
+}
+
 void file_release(struct handle *h, bool store)
 {
 	/* Bounded by progress rather than by time: pages of a shared mapping may arrive here only,
@@ -391,6 +414,8 @@ void file_release(struct handle *h, bool store)
 	unlink_locked(f, h);
 	f->releasing += h->refused;
 	try = store && unsaved_locked(f) && ((handle_writes(h) && !f->writers) || !f->handles);
+	if (try)
+		count_release(files, 1);
 	mutex_unlock(&f->lock);
 	if (try)
 		file_secure(f, &ctx);
@@ -402,6 +427,8 @@ void file_release(struct handle *h, bool store)
 	mutex_unlock(&f->lock);
 	if (unsaved)
 		file_part_with(f);
+	if (try)
+		count_release(files, -1);
 	file_released(h);
 	handle_free(h);
 	file_put(f);

@@ -111,8 +111,10 @@ void fs_recover(struct fs *fs, const struct opctx *ctx)
 
 int fs_sync(struct fs *fs, const struct opctx *ctx)
 {
-	int err = fs->files.writeback ? writeback_drain(fs->files.writeback, ctx) : 0;
+	int err = file_await_releases(&fs->files, ctx);
 
+	if (!err && fs->files.writeback)
+		err = writeback_drain(fs->files.writeback, ctx);
 	if (!err)
 		temp_sweep(&fs->files, SWEEP_AT_END);
 	return err;

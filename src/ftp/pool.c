@@ -276,10 +276,20 @@ void pool_put_back(struct pool *p, struct session *s, bool by_keeper)
 	}
 	check_locked(p);
 	mutex_unlock(&p->lock);
-	if (broken)
-		session_close(s);
-	else if (owes && !by_keeper)
-		keeper_wake(p);
+	if (!broken) {
+		if (owes && !by_keeper)
+			keeper_wake(p);
+		half_open_end(&p->half_open);
+		return;
+	}
+	if (s->changing)
+		half_open_note(&p->half_open, login_fd(s->login));
+	session_close(s);
+}
+
+void pool_note_reset(struct pool *p, int data_fd)
+{
+	half_open_note(&p->half_open, data_fd);
 }
 
 void pool_put(struct pool *p, struct session *s)
@@ -376,6 +386,7 @@ int pool_create(const struct login_conf *conf, unsigned max_conns, enum active_m
 	p->max = p->limit = max_conns < SLOTS_MAX ? max_conns : SLOTS_MAX;
 	mutex_init(&p->lock);
 	cond_init(&p->released);
+	half_open_init(&p->half_open);
 	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int rc = p->wake < 0 ? -errno : -pthread_create(&p->keeper, NULL, keeper_run, p);
 	if (rc != 0) {
@@ -396,6 +407,7 @@ void pool_destroy(struct pool *p)
 	for (unsigned i = 0; i < p->max; i++)
 		if (p->slots[i].session)
 			session_close(p->slots[i].session);
+	half_open_destroy(&p->half_open);
 	cond_destroy(&p->released);
 	mutex_destroy(&p->lock);
 	close(p->wake);

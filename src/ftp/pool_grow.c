@@ -103,6 +103,8 @@ int pool_open_in_slot(struct pool *p, struct slot *slot, unsigned id, const stru
 		pool_free_slot_up_locked(p, slot);
 	}
 	mutex_unlock(&p->lock);
+	if (rc == 0)
+		half_open_end(&p->half_open);
 	return rc;
 }
 

@@ -3,6 +3,7 @@
 #ifndef FTPFS_FTP_POOL_PRIVATE_H
 #define FTPFS_FTP_POOL_PRIVATE_H
 
+#include "ftp/half_open.h"
 #include "ftp/pool.h"
 
 enum { SLOTS_MAX = 64 };
@@ -44,8 +45,9 @@ struct pool {
 	int64_t login_took GUARDED_BY(lock); /* ns, the last one; OPCTX_FOREVER: it failed */
 	bool help_wanted GUARDED_BY(lock);   /* a batch waits for a second session */
 	unsigned missed GUARDED_BY(lock);    /* calls of the server in a row that did not come */
-	atomic_bool ending;		     /* also what interrupts the keeper's own login */
-	int wake;			     /* eventfd: the keeper should look again */
+	struct half_open half_open;
+	atomic_bool ending; /* also what interrupts the keeper's own login */
+	int wake;	    /* eventfd: the keeper should look again */
 	pthread_t keeper;
 };
 

@@ -20,8 +20,11 @@ void transfer_let_go(struct transfer *t, bool heat)
 
 int transfer_break_off(struct transfer *t, int error)
 {
-	if (t->x.s)
+	if (t->x.s) {
 		t->x.s->broken = true;
+		if (t->x.s->changing && t->d.fd >= 0)
+			pool_note_reset(t->x.ftp->pool, t->d.fd);
+	}
 	data_abort(&t->d);
 	transfer_let_go(t, false);
 	return error;

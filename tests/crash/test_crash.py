@@ -195,10 +195,7 @@ class Case:
             self.wan = world.Wan(rtt=RTT)
             stack.callback(self.wan.close)
             where = {"address": self.wan.address, "netns": self.wan.netns}
-        # A session of vsftpd that the link was cut from locks the file that it was writing until its
-        # own time-out (300 s), also against reading: whoever has appended to it must wait so long.
-        extra = "data_connection_timeout=10" if kind == "vsftpd" else ""
-        self.server = world.Server(kind, mode or "plain", self.scratch / "server", extra=extra, **where)
+        self.server = world.Server(kind, mode or "plain", self.scratch / "server", **where)
         stack.callback(self.server.close)
         self.options = {"write": "back"} if write == "back" else {}
 

@@ -695,6 +695,34 @@ static void test_what_a_lost_link_tore_is_completed_by_the_next_mount(void **sta
 	torn(true);
 }
 
+static void sync_in_the_middle(void *rc)
+{
+	struct opctx soon = opctx_for(20 * NS_PER_MS);
+
+	*(int *)rc = fs_sync(fs, &soon);
+}
+
+/* A shared mapping's pages may come after the last flush. */
+static void test_sync_waits_for_what_a_release_stores(void **state)
+{
+	struct handle *h;
+	bool keep;
+	int meanwhile = 0;
+
+	(void)state;
+	unmount();
+	through = true;
+	mount_again();
+	serve("/file", "0123456789");
+	assert_int_equal(fs_open(fs, look("file"), O_WRONLY, &h, &keep, &ctx), 0);
+	assert_int_equal(fs_write(h, "abc", 3, 3, &ctx), 3);
+	fault_meanwhile(plan, FAULT_OPEN_WRITE, sync_in_the_middle, &meanwhile);
+	fs_release(h);
+	assert_int_equal(meanwhile, -ETIMEDOUT);
+	assert_int_equal(fs_sync(fs, &ctx), 0);
+	assert_stored("/file", "012abc6789");
+}
+
 /* What is written over where it lies is here as a whole before. */
 static void test_written_over_and_ended(void **state)
 {
@@ -820,6 +848,7 @@ static struct CMUnitTest tests[] = {
 	TEST(test_it_is_stored_without_being_asked),
 	TEST(test_fsync_waits_for_the_server),
 	TEST(test_sync_tells_what_is_not_stored),
+	TEST(test_sync_waits_for_what_a_release_stores),
 	TEST(test_save_and_rename_is_one_upload),
 	TEST(test_rename_over_a_file_keeps_the_old_one_until_then),
 	TEST(test_removed_before_it_was_stored),

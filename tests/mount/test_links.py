@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from world import content_of
+from world import FTPFS, content_of, run, wait_until
 
 GRACE = 5  # seconds beyond the time-out, for the machine
 
@@ -28,6 +28,11 @@ def unsent_after_close(address):
     queues = [int(row[4].partition(":")[0], 16) for row in rows
               if row[2].startswith(peer) and row[3] == "04"]
     return [n for n in queues if n > 1]  # 1 is the FIN
+
+
+def close_in_vain(f):
+    with pytest.raises(OSError):
+        f.close()
 
 
 def test_what_was_given_up_does_not_arrive_later(make, far):
@@ -81,6 +86,24 @@ def test_a_link_cut_while_writing(make, far):
         f.write(content[6 << 20:])
     mender.join()
     assert (far.root / "file").read_bytes() == content
+
+
+def test_the_server_learns_that_an_append_was_cut_off(make, far):
+    """vsftpd locks what it receives, for 300 s when it is not told that no more will come; and what it had
+    before is needed to go on."""
+    before, more = content_of(1 << 20), content_of(4 << 20)
+    log = far.put("log", before)
+    mount = make.mount(far, timeout=2, connect_timeout=2)
+    f = (mount.path / "log").open("ab", buffering=0)
+    f.write(more)
+    closing = threading.Thread(target=close_in_vain, args=[f])
+    closing.start()
+    wait_until(lambda: log.stat().st_size > len(before), 20, "the append to begin")
+    far.wan.cut()
+    closing.join(20)
+    far.wan.mend()
+    run(FTPFS, "--sync", mount.path, timeout=60)
+    assert log.read_bytes() == before + more
 
 
 def test_a_link_cut_for_good(make, far):
