@@ -52,6 +52,8 @@ static const struct {
 	[LOGIN_BAD_CACERT] = {EXIT_USAGE, "no certificate in cacert=FILE, for",
 			      "it must hold some in PEM format"},
 	[LOGIN_REFUSED] = {EXIT_LOGIN_REFUSED, "login refused by", "check user name and password"},
+	[LOGIN_OOPS] = {EXIT_LOGIN_REFUSED, "login failed at",
+			"the server itself is at fault: its administrator has to mend that"},
 	[LOGIN_TOO_MANY] = {EXIT_TOO_MANY, "no room for another connection at", "try again later"},
 	[LOGIN_NOT_FTP] = {EXIT_NOT_FTP, "no FTP server at", "check host and port"},
 	[LOGIN_NO_DIR] = {EXIT_NO_DIR, "no such directory:",

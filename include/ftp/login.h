@@ -40,6 +40,7 @@ enum login_failure {
 	LOGIN_BAD_CERT,
 	LOGIN_BAD_CACERT, /* no certificate in the file that login_conf names */
 	LOGIN_REFUSED,	  /* user or password */
+	LOGIN_OOPS,	  /* the server cannot go on, and says why (vsftpd's configuration) */
 	LOGIN_TOO_MANY,	  /* the server's limit of connections */
 	LOGIN_NOT_FTP,	  /* something else answers there */
 	LOGIN_NO_DIR,	  /* the directory of the URL is missing */

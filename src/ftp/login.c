@@ -260,7 +260,7 @@ static struct verdict judge(CURL *curl, const struct attempt *a, CURLcode code, 
 		return (struct verdict){code, -ECONNREFUSED, LOGIN_NO_CONNECT};
 	/* Its words are for who mounts; where there was a session before it is like a lost link. */
 	if (strncmp(line, "500 ", 4) == 0 && errmap_farewell(500, line + 4))
-		return (struct verdict){code, -ECONNREFUSED, LOGIN_REFUSED};
+		return (struct verdict){code, -ECONNREFUSED, LOGIN_OOPS};
 	if (a->said.len > 0 && !speaks_ftp(&a->said))
 		return judge_silence(curl, a, code);
 	for (size_t i = 0; i < sizeof VERDICTS / sizeof VERDICTS[0]; i++)
@@ -292,7 +292,7 @@ static int explain(CURL *curl, const struct attempt *a, CURLcode code, enum logi
 	last_line(&a->said, line, sizeof line);
 	struct verdict v = judge(curl, a, code, line);
 	*failure = v.failure;
-	if (v.failure == LOGIN_REFUSED || v.failure == LOGIN_TOO_MANY ||
+	if (v.failure == LOGIN_REFUSED || v.failure == LOGIN_OOPS || v.failure == LOGIN_TOO_MANY ||
 	    (v.failure == LOGIN_NO_CONNECT && a->said.len > 0))
 		buf_addf(why, "%s", *line ? line : curl_easy_strerror(code));
 	else

@@ -213,6 +213,7 @@ static int create(struct drive *d, const struct ftp_conf *conf)
 		[LOGIN_BAD_CERT] = "BAD_CERT",
 		[LOGIN_BAD_CACERT] = "BAD_CACERT",
 		[LOGIN_REFUSED] = "REFUSED",
+		[LOGIN_OOPS] = "OOPS",
 		[LOGIN_TOO_MANY] = "TOO_MANY",
 		[LOGIN_NOT_FTP] = "NOT_FTP",
 		[LOGIN_NO_DIR] = "NO_DIR",

@@ -80,6 +80,16 @@ def test_login_refused(attempt, server):
     assert "530" in why
 
 
+def test_the_servers_own_fault(make, attempt):
+    """The best known one of vsftpd: the password was right."""
+    server = make.server("vsftpd", extra="allow_writeable_chroot=NO")
+    code, why = attempt(server.url(), username=world.USER)
+    assert code == world.REFUSED
+    assert "500 OOPS: vsftpd: refusing to run with writable root inside chroot()" in why
+    assert "administrator" in why
+    assert "password" not in why
+
+
 @every_server()
 def test_no_such_directory(attempt, server):
     code, why = attempt(server.url("/not/there"), username=world.USER)
