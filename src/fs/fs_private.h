@@ -19,6 +19,9 @@ struct fs {
 /* How n shows, and for how long; no network. */
 void fs_show_locked(struct fs *fs, struct node *n, struct fs_attr *out) REQUIRES(fs->tree.lock);
 mode_t fs_shown_mode(const struct fs *fs, const struct node *n);
+/* Make what we know of n good enough to be shown.  Whoever has it open may go on looking at it
+ * after it lost its name. */
+int fs_bring_up_to_date(struct fs *fs, struct node *n, const struct opctx *ctx);
 /* Count a lookup for the kernel and show n. */
 void fs_found_locked(struct fs *fs, struct node *n, struct fs_found *out) REQUIRES(fs->tree.lock);
 
