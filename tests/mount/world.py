@@ -64,9 +64,12 @@ def content_of(size, seed=11):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the kernel hands out: while a server is down, a connection or another server must not
+    get its port by chance."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("127.0.0.1", random.randrange(10000, 32000)))
+            return s.getsockname()[1]
 
 
 # Starts and kills a server when told to.  A process of its own because this one may have files of the
