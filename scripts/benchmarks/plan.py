@@ -1,6 +1,6 @@
 """plan - which cells are raced for docs/performance.md, and which of them decide whether the goals are met.
 
-All of it takes about 40 minutes, of which half are the peers' at 20 ms.  So three runs go to what a goal is about and
+All of it takes about an hour, of which half are the peers' at 20 ms.  So three runs go to what a goal is about and
 to what takes seconds, one to what takes minutes (ONCE) and to what only shows how a figure grows.  Left out are
 
 - rclone and lftp where they take their time once for each file or directory on a link that is longer than 20 ms, which

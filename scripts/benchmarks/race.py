@@ -52,6 +52,8 @@ class Round:
     @contextlib.contextmanager
     def clock(self, cpu=False):
         """cpu: count that of the mount's daemon, or of the client, too."""
+        if cpu:
+            os.sync()  # what the contender before it wrote is not for this one's CPUs to put on the disk
         cpu_before = self._cpu() if cpu else 0
         self.begun = time.monotonic()
         yield

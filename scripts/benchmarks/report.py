@@ -26,7 +26,7 @@ HEAD = """# How fast it is
 ![Seconds of each task at a round trip of 20 ms]({svg})
 
 Generated from [performance.json](performance.json) by `scripts/bench --report`; `make bench` measures anew and
-replaces all three (root, about 40 minutes; it goes on where it was broken off). `scripts/bench --accept`
+replaces all three (root, about an hour; it goes on where it was broken off). `scripts/bench --accept`
 measures only what the goals below name.
 
 A figure is seconds of wall time until the far end has every byte, and the median where there were several
@@ -154,7 +154,8 @@ def markdown(data):
                         ("20 ms, 100 Mbit/s", "20 ms and 100 Mbit/s")):
         if link in data["links"]:
             out += [f"## {title}\n", tasks_table(data, link)]
-    out += ["## No link: loopback\n", "The CPU seconds are those of the mount's daemon, or of the client.\n",
+    out += ["## No link: loopback\n", "The CPU seconds are those of the mount's daemon, or of the client. Each run "
+            "begins when what was written before is on the disk.\n",
             loopback_table(data), "## Growth\n", "All at 20 ms.\n", *growth_tables(data)]
     out += ["## What was measured\n",
             f"{about['date']}, {about['system']}, Linux {about['kernel']}, {about['cpus']} CPUs ({about['cpu']}); "
