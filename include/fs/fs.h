@@ -76,7 +76,8 @@ void fs_recover(struct fs *fs, const struct opctx *ctx);
 /* Stores what is dirty or promised, logs what cannot be, frees everything.  Leaves early, with what
  * is promised, when another process waits for the journal's directory. */
 void fs_destroy(struct fs *fs);
-/* The server has everything that was promised: 0; else the error of a file that it has not. */
+/* The server has everything that was promised, and what releases under way were storing: 0; else
+ * the error of a file that it has not. */
 int fs_sync(struct fs *fs, const struct opctx *ctx);
 struct owing;
 void fs_owing(struct fs *fs, struct owing *out);

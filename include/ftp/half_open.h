@@ -45,7 +45,9 @@ void half_open_destroy(struct half_open *h);
 /* Before fd is closed with a reset: noted when it is connected still, as far as this end knows. */
 void half_open_note(struct half_open *h, int fd);
 
-/* The server has just answered somebody. */
+/* The server has just answered somebody: it is told of those that were noted, as far as they are
+ * due.  A connection of now between the same two ends is left alone: the kernel gives its port to
+ * nobody else. */
 void half_open_end(struct half_open *h);
 
 #endif

@@ -404,6 +404,25 @@ static void test_emptying_the_empty_is_a_change(void **unused)
 	spool_destroy(s);
 }
 
+/* Of an empty file everything is here, holes too, however much of it the server has got since. */
+static void test_resumed_on_an_empty_file(void **unused)
+{
+	struct spool *s;
+
+	(void)unused;
+	assert_int_equal(spool_create(dir, 0, &s), 0);
+	assert_int_equal(spool_truncate(s, 10), 0);
+	assert_false(s->whole);
+	assert_false(spool_has_base(s));
+	spool_resume(s, 4);
+	assert_true(spool_has_base(s));
+	assert_true(spool_complete(s));
+	assert_true(extents_cover(&s->present, 4, 10));
+	assert_true(extents_cover(&s->dirty, 4, 10));
+	assert_false(extents_cover(&s->dirty, 3, 4));
+	spool_destroy(s);
+}
+
 static void test_too_many_ranges(void **unused)
 {
 	struct extent gap;
@@ -490,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_zeros_after_shrinking_and_growing),
 		cmocka_unit_test(test_failed_write),
 		cmocka_unit_test(test_emptying_the_empty_is_a_change),
+		cmocka_unit_test(test_resumed_on_an_empty_file),
 		cmocka_unit_test(test_too_many_ranges),
 		cmocka_unit_test(test_room_ahead_of_a_long_run),
 		cmocka_unit_test(test_solid_is_what_the_local_file_has),
