@@ -182,7 +182,7 @@ void pool_open_spare(struct pool *p)
 	struct caps known = p->caps;
 	unsigned id = 0;
 	p->colds = slot ? 0 : p->colds;
-	p->help_wanted = false;
+	p->help_wanted = p->help_wanted && slot;
 	if (slot) {
 		slot->state = OPENING;
 		slot->minded = true;
@@ -196,5 +196,9 @@ void pool_open_spare(struct pool *p)
 		session_heat(s, 0);
 		pool_put_back(p, s, true);
 	}
+	/* Not before: a batch that still finds none idle would ask for a third one. */
+	mutex_lock(&p->lock);
+	p->help_wanted = false;
+	mutex_unlock(&p->lock);
 	buf_free(&why);
 }
