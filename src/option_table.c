@@ -77,6 +77,8 @@ static const struct option table[] = {
 	 "what proves that the server has a file (size)"},
 	{"xattr", CHOICE, AT(xattr), "off|on",
 	 "show user.ftpfs.* attributes; slows small writes down (off)"},
+	{"direct_io", SET, AT(o.mount.direct_io), NULL,
+	 "nothing through the kernel's pages: big files once, no shared mappings"},
 	{"chown", CHOICE, AT(chown), "ignore|error", "what chown to somebody else does (ignore)"},
 	{"ro", SET, AT(o.fs.read_only), NULL, "read-only"},
 	{"rw", CLEAR, AT(o.fs.read_only), NULL, NULL},
@@ -154,6 +156,8 @@ static const struct {
 	{"kernel_cache", "leave it out, pages are kept as long as the file is the same"},
 	{"auto_cache", "leave it out, pages are kept as long as the file is the same"},
 	{"max_read", "leave it out, the kernel's limit is used"},
+	{"big_writes", "leave it out, the kernel's limit is used"},
+	{"port", "put it into the URL: ftp://host:PORT/dir"},
 };
 
 enum { TABLE = sizeof(table) / sizeof(table[0]) };

@@ -15,8 +15,9 @@ struct mount;
 struct mount_conf {
 	int64_t timeout; /* ns: the deadline of a metadata or read request */
 	unsigned max_threads;
-	bool debug; /* -d */
-	bool xattr; /* answer for extended attributes: costs a request for each write(2) */
+	bool debug;	/* -d */
+	bool xattr;	/* answer for extended attributes: costs a request for each write(2) */
+	bool direct_io; /* each read(2) and write(2) is a request: no page, no shared mapping */
 	bool foreground;
 };
 

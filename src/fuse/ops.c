@@ -102,7 +102,8 @@ static void opened(const struct request *r, struct handle *h, bool keep_cache,
 {
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = keep_cache;
-	fi->direct_io = r->mount->past_pages && fs_past_pages(r->fs, fi->flags);
+	fi->direct_io = r->mount->conf.direct_io ||
+			(r->mount->past_pages && fs_past_pages(r->fs, fi->flags));
 }
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -322,6 +322,25 @@ def test_a_password_in_the_url_is_scrubbed(make, server, top):
         run("fusermount3", "-u", at, check=False)
 
 
+def test_direct_io(make, server):
+    """No shared mapping is how to see that no page is used; all else works."""
+    want = bytearray(b"0123456789" * 300000)
+    server.put("direct", bytes(want))
+    file = make.mount(server, direct_io=None).path / "direct"
+    with file.open("r+b", buffering=0) as f:
+        assert [f.read(7), f.read(1 << 20)] == [want[:7], want[7:7 + (1 << 20)]]
+        f.seek(1000000)
+        f.write(b"HELLO")
+        want[1000000:1000005] = b"HELLO"
+        assert os.pread(f.fileno(), 3 << 20, 999998) == want[999998:]
+        with pytest.raises(OSError) as refused:
+            mmap.mmap(f.fileno(), 0)
+        assert refused.value.errno == errno.ENODEV
+        with mmap.mmap(f.fileno(), 0, mmap.MAP_PRIVATE) as seen:
+            assert seen[:] == want
+    assert (server.root / "direct").read_bytes() == want
+
+
 def test_a_read_only_mount(make, server):
     server.put("ro-file", b"x")
     mount = make.mount(server, ro=None)

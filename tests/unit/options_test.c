@@ -133,6 +133,7 @@ static void test_defaults(void **state)
 	assert_int_equal(r.o.fs.atomic, ATOMIC_AUTO);
 	assert_false(r.o.fs.verify_hash);
 	assert_false(r.o.mount.xattr);
+	assert_false(r.o.mount.direct_io);
 	assert_int_equal(r.o.fs.dcache_timeout, 20 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.connect_timeout, 15 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.timeout, 30 * NS_PER_S);
@@ -160,7 +161,8 @@ static void test_every_option(void **state)
 	    "account=a,tls=try,insecure,max_conns=3,dcache_timeout=0,connect_timeout=4,timeout=5",
 	    "-ocache_dir=/"
 	    "c,chown=error,ro,uid=7,gid=8,umask=027,log=info,prefetch_size=2k,active=off,"
-	    "write=back,cache_size=1G,umount_wait=6,inplace=on,atomic=off,verify=hash,xattr=on");
+	    "write=back,cache_size=1G,umount_wait=6,inplace=on,atomic=off,verify=hash,xattr=on,"
+	    "direct_io");
 	assert_string_equal(r.said, "");
 	assert_int_equal(r.code, EXIT_OK);
 	assert_string_equal(r.o.ftp.login.user, "bob");
@@ -173,6 +175,7 @@ static void test_every_option(void **state)
 	assert_int_equal(r.o.fs.atomic, ATOMIC_OFF);
 	assert_true(r.o.fs.verify_hash);
 	assert_true(r.o.mount.xattr);
+	assert_true(r.o.mount.direct_io);
 	assert_int_equal(r.o.fs.dcache_timeout, 0);
 	assert_int_equal(r.o.ftp.login.connect_timeout, 4 * NS_PER_S);
 	assert_int_equal(r.o.ftp.login.timeout, 5 * NS_PER_S);
