@@ -146,6 +146,9 @@ int tree_move_locked(struct tree *t, struct node *n, struct node *dir, const cha
 	REQUIRES(t->lock);
 /* Copy what the server said into n, sparing what an open file owns. */
 void tree_update_locked(struct tree *t, struct node *n, const struct entry *e) REQUIRES(t->lock);
+/* The same of an answer about n alone: a listing that is on its way may be older, and does not take
+ * a new size back. */
+void tree_learn_locked(struct tree *t, struct node *n, const struct entry *e) REQUIRES(t->lock);
 void tree_touch_dir_locked(struct tree *t, struct node *dir)
 	REQUIRES(t->lock); /* epoch++, mtime = now */
 /* n was, or is about to be, changed by us: no answer that is on its way speaks for it.  Bumps the

@@ -54,6 +54,14 @@ void tree_update_locked(struct tree *t, struct node *n, const struct entry *e)
 	}
 }
 
+void tree_learn_locked(struct tree *t, struct node *n, const struct entry *e)
+{
+	/* The few that grew, not all: there is a limit to the names that can be noted. */
+	if (n->parent && (e->have & HAVE_SIZE) && e->size != n->size)
+		names_note(n->parent->dir, n->name);
+	tree_update_locked(t, n, e);
+}
+
 void tree_touch_dir_locked(struct tree *t, struct node *dir)
 {
 	(void)t;

@@ -401,7 +401,7 @@ static void batch_learn_locked(struct tree *t, struct node *dir, struct batch *b
 		    n->size != b->before[i].size || n->mtime != b->before[i].mtime)
 			continue;
 		if (e->have & HAVE_EXACT_MTIME)
-			tree_update_locked(t, n, e);
+			tree_learn_locked(t, n, e);
 		else
 			node_set(n, NODE_ASKED);
 	}

@@ -72,7 +72,7 @@ static int ask_base(struct file *f, const struct opctx *ctx)
 	if (e.type != ENTRY_FILE)
 		return -ESTALE;
 	mutex_lock(&t->lock);
-	tree_update_locked(t, f->node, &e);
+	tree_learn_locked(t, f->node, &e);
 	mutex_unlock(&t->lock);
 	return 0;
 }

@@ -204,6 +204,25 @@ static void test_a_write_during_a_listing_keeps_its_size(void **state)
 	assert_int_equal(n->size, 99);
 }
 
+static void test_an_answer_during_a_listing_keeps_its_size(void **state)
+{
+	(void)state;
+	struct entry older[] = {file_entry("a", 1, T0, 0), file_entry("b", 1, T0, 0)};
+	struct entry a = file_entry("a", 99, T0, 0);
+
+	PUBLISH(t.root, older[0], older[1]);
+	struct node *grown = child(t.root, "a");
+	uint64_t seen = begin(t.root);
+	mutex_lock(&t.lock);
+	tree_learn_locked(&t, grown, &a);
+	mutex_unlock(&t.lock);
+	older[1].size = 2;
+	assert_int_equal(publish_at(t.root, seen, older, 2), 0);
+	end(t.root);
+	assert_int_equal(grown->size, 99);
+	assert_int_equal(child(t.root, "b")->size, 2); /* of which nothing newer was known */
+}
+
 static void test_what_is_being_renamed_stays(void **state)
 {
 	(void)state;
@@ -412,6 +431,7 @@ int main(void)
 		TEST(test_our_changes_outlive_a_listing_on_its_way),
 		TEST(test_what_is_being_renamed_stays),
 		TEST(test_a_write_during_a_listing_keeps_its_size),
+		TEST(test_an_answer_during_a_listing_keeps_its_size),
 		TEST(test_a_big_listing_lets_others_in),
 		TEST(test_changes_between_slices_are_kept),
 		TEST(test_a_directory_removed_between_slices),
