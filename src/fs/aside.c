@@ -135,12 +135,13 @@ static bool unanswered(int err)
 }
 
 /* It is empty, so nothing is lost. */
-static int clear_dir(struct fs *fs, const struct move *m, const char *path, int refused,
-		     const struct opctx *ctx)
+static int clear_dir(struct fs *fs, const struct move *m, const char *path, const struct opctx *ctx)
 {
 	int err = fs_rmdir_on_server(fs, path, ctx);
 
-	return err && !unanswered(err) ? fs_why_not_removed(fs, m->target, refused, ctx) : err;
+	if (err == -ENOENT)
+		return 0;
+	return err ? fs_why_not_removed(fs, m->target, err, ctx) : 0;
 }
 
 /* Whoever interrupts us does not want the old file to be lost. */
@@ -180,11 +181,11 @@ static void drop_old(struct fs *fs, const struct promise *p, char *aside)
 }
 
 static int replace(struct fs *fs, const struct move *m, const struct promise *p, char *aside,
-		   int refused, const struct opctx *ctx)
+		   const struct opctx *ctx)
 {
 	struct remote *r = fs->conf.remote;
 	bool asked = false;
-	int err = is_dir(p) ? clear_dir(fs, m, p->path, refused, ctx)
+	int err = is_dir(p) ? clear_dir(fs, m, p->path, ctx)
 			    : remote_rename(r, p->path, aside, RENAME_KEEP_TARGET, ctx);
 
 	if (!err) {
@@ -201,7 +202,7 @@ static int replace(struct fs *fs, const struct move *m, const struct promise *p,
 }
 
 int aside_replace(struct fs *fs, const struct move *m, const char *from, const char *to,
-		  int refused, const struct opctx *ctx)
+		  const struct opctx *ctx)
 {
 	struct promise p;
 	struct buf aside;
@@ -210,7 +211,7 @@ int aside_replace(struct fs *fs, const struct move *m, const char *from, const c
 	if (!err) {
 		err = aside_path(&p, &aside);
 		if (!err)
-			err = replace(fs, m, &p, aside.data, refused, ctx);
+			err = replace(fs, m, &p, aside.data, ctx);
 		else
 			note_done(fs, &p);
 		buf_free(&aside);

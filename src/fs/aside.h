@@ -28,10 +28,10 @@
 #include "fs/journal.h"
 #include "rename.h"
 
-/* m->target is on the server and is not renamed over, the server says `refused`.  0, or -errno and
- * the old one has its name, as far as the server could be asked. */
+/* m->target is on the server, which has refused to rename over it.  0, or -errno and the old one
+ * has its name, as far as the server could be asked. */
 int aside_replace(struct fs *fs, const struct move *m, const char *from, const char *to,
-		  int refused, const struct opctx *ctx);
+		  const struct opctx *ctx);
 /* What a promise with a `from` has left.  last: a command that is not carried out by now never will
  * be.  0: it is settled, and whether it was renamed in the end; -EAGAIN: look again later; or why
  * it cannot be settled now. */

@@ -102,7 +102,7 @@ static int ask_server(struct fs *fs, const struct move *m, const struct opctx *c
 		err = remote_rename(fs->conf.remote, buf_text(&from), buf_text(&to), m->how, ctx);
 	if (err && m->target && !remote_link_error(err) && err != -EINTR && err != -ETIMEDOUT &&
 	    (m->target->dir || (err == -EEXIST && m->target_on_server)))
-		err = aside_replace(fs, m, buf_text(&from), buf_text(&to), err, ctx);
+		err = aside_replace(fs, m, buf_text(&from), buf_text(&to), ctx);
 	buf_free(&from);
 	buf_free(&to);
 	return err;

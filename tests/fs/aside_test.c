@@ -256,6 +256,33 @@ static void test_after_a_refusal_nobody_needs_to_look(void **state)
 	assert_int_equal(journal_count(c.journal), 0);
 }
 
+static void test_it_is_said_why_the_empty_directory_stays(void **state)
+{
+	(void)state;
+	serve_dirs();
+	fault_nth(c.plan, FAULT_RMDIR, FAULT_BEFORE, -EIO, 1, 1);
+	assert_int_equal(rename_it(), -EIO);
+	check_dir(false);
+	assert_int_equal(journal_count(c.journal), 0);
+}
+
+static void remove_target(void *unused)
+{
+	(void)unused;
+	assert_int_equal(mem_remove(c.server, "/to"), 0);
+}
+
+static void test_an_empty_directory_that_somebody_else_removes(void **state)
+{
+	(void)state;
+	serve_dirs();
+	assert_true(shows("to"));
+	fault_meanwhile(c.plan, FAULT_RMDIR, remove_target, NULL);
+	assert_int_equal(rename_it(), 0);
+	check_dir(true);
+	assert_int_equal(journal_count(c.journal), 0);
+}
+
 /* The link is away for long; the next mount finds it mended. */
 static void test_what_cannot_be_settled_now_is_settled_later(void **state)
 {
@@ -347,6 +374,8 @@ int main(void)
 		TEST(test_the_old_file_comes_back_when_nobody_says_that_it_left),
 		TEST(test_a_rename_that_nobody_confirmed_is_seen),
 		TEST(test_after_a_refusal_nobody_needs_to_look),
+		TEST(test_it_is_said_why_the_empty_directory_stays),
+		TEST(test_an_empty_directory_that_somebody_else_removes),
 		TEST(test_what_cannot_be_settled_now_is_settled_later),
 		TEST(test_the_old_file_that_could_not_be_removed_goes_later),
 		TEST(test_a_step_that_comes_late),
