@@ -35,7 +35,7 @@ static bool is_ours(const struct commit *c, const struct entry *e)
 {
 	const struct stored *s = &c->stored;
 
-	return s->replacing && version_same(c->file, e, s->new_size, s->new_mtime);
+	return s->replacing && version_is(c->file, e, s->new_size, s->new_mtime);
 }
 
 /* What is sent now would be a mixture of two versions for good, or lose the other one. */

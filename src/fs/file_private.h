@@ -15,8 +15,10 @@
 /* What the server says now of `path`: type, size, time, by whatever way it knows.  e->have tells
  * what could be learned.  -ENOENT. */
 int version_ask(struct remote *r, const char *path, struct entry *e, const struct opctx *ctx);
-/* Is e still f's content of that size and mtime (-1, REMOTE_KEEP_MTIME: not known), apart from what
- * we did to it ourselves? */
+/* Is e f's content of that size and mtime (-1, REMOTE_KEEP_MTIME: not known), whose time we may
+ * have set since? */
+bool version_is(const struct file *f, const struct entry *e, int64_t size, int64_t mtime);
+/* ... or that, after an append of ours of which only a part may have arrived? */
 bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime);
 /* Is e, which is not that content, larger and not older, as a log is that was appended to?  FTP
  * cannot prove that what was there before is still the same. */

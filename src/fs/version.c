@@ -71,15 +71,12 @@ int version_ask(struct remote *r, const char *path, struct entry *e, const struc
 	return rc;
 }
 
-bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime)
+bool version_is(const struct file *f, const struct entry *e, int64_t size, int64_t mtime)
 {
-	int64_t own_mtime = atomic_load(&f->own_mtime), append_end = atomic_load(&f->append_end);
+	int64_t own_mtime = atomic_load(&f->own_mtime);
 
 	if (e->type != ENTRY_FILE)
 		return false;
-	/* Our own append leaves what was there as it was. */
-	if (append_end && size >= 0 && (e->have & HAVE_SIZE))
-		return e->size >= size && e->size <= append_end;
 	if (size >= 0 && (e->have & HAVE_SIZE) && e->size != size)
 		return false;
 	if (mtime == REMOTE_KEEP_MTIME || !(e->have & HAVE_EXACT_MTIME))
@@ -87,6 +84,16 @@ bool version_same(const struct file *f, const struct entry *e, int64_t size, int
 	/* Whole seconds: one way of asking may tell fractions that the other does not. */
 	return e->mtime / NS_PER_S == mtime / NS_PER_S ||
 	       e->mtime / NS_PER_S == own_mtime / NS_PER_S;
+}
+
+bool version_same(const struct file *f, const struct entry *e, int64_t size, int64_t mtime)
+{
+	int64_t append_end = atomic_load(&f->append_end);
+
+	/* Our own append leaves what was there as it was. */
+	if (append_end && size >= 0 && (e->have & HAVE_SIZE))
+		return e->type == ENTRY_FILE && e->size >= size && e->size <= append_end;
+	return version_is(f, e, size, mtime);
 }
 
 bool version_grown(const struct entry *e, int64_t size, int64_t mtime)

@@ -251,6 +251,31 @@ static void test_what_arrives_late_finds_another_file(void **state)
 	stop();
 }
 
+/* The disk is full in the middle of an append; then all of the file takes its place, and the word
+ * of that is lost: what is there is longer than what the append could have made of it. */
+static void test_our_own_replacement_after_a_torn_append(void **state)
+{
+	(void)state;
+	start(INPLACE_OFF);
+	struct handle *h = open_file(O_RDWR);
+	edit(h, "a tail", SIZE);
+	fault_nth(plan, FAULT_WRITE, FAULT_NOSPACE, -ENOSPC, 1, 1);
+	assert_int_equal(fs_flush(h, &ctx), -ENOSPC);
+	edit(h, "one", 500000);
+	edit(h, "a longer tail", SIZE);
+	fault_nth(plan, FAULT_RENAME, FAULT_AFTER, -ECONNRESET, 1, 1);
+	fault_nth(plan, FAULT_OPEN_WRITE, FAULT_BEFORE, -ECONNRESET, 2, FAULT_ALWAYS);
+	assert_int_equal(fs_flush(h, &ctx), -ECONNRESET);
+	assert_int_equal(fault_injected(plan, FAULT_AFTER), 1);
+	fault_clear(plan);
+	edit(h, "two", 1000000);
+	assert_int_equal(fs_flush(h, &ctx), 0);
+	assert_true(stored());
+	assert_int_equal(mem_count(server), 1);
+	fs_release(h);
+	stop();
+}
+
 static void test_a_reader_never_sees_the_mixture(void **state)
 {
 	(void)state;
@@ -571,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_a_break_in_the_middle_is_mended),
 		cmocka_unit_test(test_the_next_commit_goes_on),
 		cmocka_unit_test(test_what_arrives_late_finds_another_file),
+		cmocka_unit_test(test_our_own_replacement_after_a_torn_append),
 		cmocka_unit_test(test_a_reader_never_sees_the_mixture),
 		cmocka_unit_test(test_a_read_across_a_patch_is_of_one_version),
 		cmocka_unit_test(test_a_torn_tail_that_is_cut_off_again_is_gone),
