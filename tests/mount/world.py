@@ -25,7 +25,8 @@ KINDS = ["vsftpd", "proftpd", "pure-ftpd", "pyftpdlib"]
 OWNER = 12021  # of served files: nobody on this machine, and not root
 USER, PASSWORD = "ftpuser", "secret"
 # More mount options of the tests whose `place` it is: FTPFS_TEST_OPTIONS="write=back", say.
-OPTIONS = dict(word.partition("=")[::2] for word in os.environ.get("FTPFS_TEST_OPTIONS", "").split())
+OPTIONS = {name: value if is_given else None for name, is_given, value in
+           (word.partition("=") for word in os.environ.get("FTPFS_TEST_OPTIONS", "").split())}
 SLOW = float(os.environ.get("FTPFS_TEST_SLOW", "1"))  # how much slower a sanitized build may be
 
 # What ftpfs ends with.
