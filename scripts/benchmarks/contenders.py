@@ -14,7 +14,7 @@ import world
 
 from benchmarks.course import sh
 
-MOUNTS = ["ftpfs", "ftpfs-back", "rclone", "curlftpfs"]
+MOUNTS = ["ftpfs", "ftpfs-back", "ftpfs-direct", "rclone", "curlftpfs"]
 CLIENTS = ["lftp", "curl"]
 ALL = MOUNTS + CLIENTS
 
@@ -24,7 +24,7 @@ def installed():
 
 
 def program(who):
-    """ftpfs-back is ftpfs with write=back."""
+    """ftpfs-back is ftpfs with write=back, ftpfs-direct with direct_io."""
     return who.partition("-")[0]
 
 
@@ -38,6 +38,10 @@ def mount_ftpfs(t, **options):
 
 def mount_ftpfs_back(t):
     mount_ftpfs(t, write="back")
+
+
+def mount_ftpfs_direct(t):
+    mount_ftpfs(t, direct_io=None)
 
 
 def mount_rclone(t):
@@ -55,7 +59,8 @@ def mount_curlftpfs(t):
     sh(["curlftpfs", "-o", f"user={world.USER}:{world.PASSWORD},utf8{tls}", t.server.url(), t.mnt], 60)
 
 
-MOUNT = {"ftpfs": mount_ftpfs, "ftpfs-back": mount_ftpfs_back, "rclone": mount_rclone, "curlftpfs": mount_curlftpfs}
+MOUNT = {"ftpfs": mount_ftpfs, "ftpfs-back": mount_ftpfs_back, "ftpfs-direct": mount_ftpfs_direct,
+         "rclone": mount_rclone, "curlftpfs": mount_curlftpfs}
 
 
 def daemon_of(who, at):

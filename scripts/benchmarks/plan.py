@@ -53,7 +53,8 @@ def matrix(runs=None):
     runs = runs or 3
     yield from wan(runs)
     yield from heat(WAN, ["copy-out", "copy-in", "list-wide", *goals.BIG_TLS], ["lftp", "curl"], tls=True, runs=1)
-    yield from heat(LOOPBACK, ["loop-read", "loop-write"], ["ftpfs", "rclone", "curl"], runs=runs)
+    yield from heat(LOOPBACK, ["loop-read", "loop-write"], ["ftpfs", "ftpfs-direct", "rclone", "curl"],
+                    runs=runs)
     yield from heat(LOSSY, ["read-big"], ["ftpfs", "curl"], runs=runs, limit=200)
     yield from heat(LOSSY, ["copy-out"], ["ftpfs", "lftp"], runs=1)
     yield from heat(NARROW, ["read-big", "write-big", "copy-out"], ["ftpfs", "lftp", "curl"], runs=1)

@@ -8,7 +8,7 @@ import sys
 from benchmarks import chart, goals
 from benchmarks.keys import key
 
-WHO = ["ftpfs", "ftpfs-back", "rclone", "curlftpfs", "lftp", "curl"]
+WHO = ["ftpfs", "ftpfs-back", "ftpfs-direct", "rclone", "curlftpfs", "lftp", "curl"]
 
 WHAT = {
     "list-wide": "`ls -l` of 10,000 files", "walk": "`find` over 611 directories",
@@ -155,7 +155,7 @@ def markdown(data):
         if link in data["links"]:
             out += [f"## {title}\n", tasks_table(data, link)]
     out += ["## No link: loopback\n", "The CPU seconds are those of the mount's daemon, or of the client. Each run "
-            "begins when what was written before is on the disk.\n",
+            "begins when what was written before is on the disk, and in memory that was in use just before.\n",
             loopback_table(data), "## Growth\n", "All at 20 ms.\n", *growth_tables(data)]
     out += ["## What was measured\n",
             f"{about['date']}, {about['system']}, Linux {about['kernel']}, {about['cpus']} CPUs ({about['cpu']}); "

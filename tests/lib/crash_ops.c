@@ -276,6 +276,9 @@ static int op_touch(struct crash *c)
 	if (!c->seen.file[file] || (what == FS_SET_MTIME && c->conf.traits.no_set_mtime))
 		return 0;
 	crash_tell(c, "%s %s", what == FS_SET_MODE ? "chmod" : "utimens", crash_path(file));
+	/* A server of which nobody knows yet whether it can is given the file first. */
+	if (crash_is_open(c, file) && c->seen.file[file] != c->now.file[file])
+		c->may[file] = c->seen.file[file];
 	rc = get_file(c, file, &n);
 	if (rc)
 		return rc;
