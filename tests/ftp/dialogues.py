@@ -44,6 +44,10 @@ HASHED = [
      [("settle", "/small/1", "644", 981173106, "hash")]),
 ]
 
+# The cut is minded in the background, and the next data connection opened: when who seeks comes late,
+# there is less to say.
+SEEK = "seek: cut a download, begin elsewhere"
+
 # What is shown, what is done before (unseen), what is counted.
 OPERATIONS = [
     ("list a directory, the first time", [], [("list", "/small")]),
@@ -55,8 +59,7 @@ OPERATIONS = [
     ("read a small file, the first time", [], [("read", "/small/1")]),
     ("read a small file", [("read", "/small/0")], [("read", "/small/1")]),
     ("read from the middle", [("read", "/small/0")], [("read", "/big", 1000000, 100)]),
-    ("seek: cut a download, begin elsewhere", [("read", "/big", 0, 100)],
-     [("read", "/big", 9000000, 100)]),
+    (SEEK, [("read", "/big", 0, 100)], [("read", "/big", 9000000, 100)]),
     ("write a small file, the first time", [], [("write", "/new", "whole", 0, "x")]),
     ("write a small file", [("read", "/small/0")], [("write", "/new", "whole", 0, "x")]),
     ("write a small file, set mode and time, check size and time",
@@ -128,6 +131,10 @@ def measure(persona, before, words, options=()):
     return count(said)
 
 
+def costliest(*what):
+    return max(measure(*what) for _ in range(4))
+
+
 def without_epsv(persona):
     return but(persona, missing=persona.missing | {"EPSV"})
 
@@ -146,7 +153,8 @@ def table():
     first, again = zip(*[logins(persona) for persona in both])
     rows = [("log in, the first connection", *first), ("log in, each further connection", *again)]
     for what, before, words in OPERATIONS:
-        rows.append((what, *[measure(persona, before, words) for persona in both]))
+        cost = costliest if what == SEEK else measure
+        rows.append((what, *[cost(persona, before, words) for persona in both]))
     for what, before, words in COPIES:
         rows.append((what, *[measure(that_copies(p), before, words) for p in both]))
     for what, before, words in HASHED:
